@@ -1,0 +1,1 @@
+//! VMs on this host through libvirt.

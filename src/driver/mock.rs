@@ -1,0 +1,1 @@
+//! A driver that only remembers: for tests of everything above it.

@@ -1,0 +1,5 @@
+//! Twarga: a small cloud that you SSH into.
+pub mod driver;
+pub mod error;
+pub mod model;
+pub mod stdio;

@@ -1,0 +1,108 @@
+//! Long work that outlives the session that asked for it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::Time;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for its turn.
+    Queued,
+    /// At work.
+    Running,
+    /// Done.
+    Succeeded,
+    /// It could not be done; `error` says why.
+    Failed,
+    /// Somebody stopped it; what it had made is undone.
+    Cancelled,
+    /// The portal stopped while it was at work.
+    Interrupted,
+}
+
+impl JobState {
+    /// Every state.
+    pub const ALL: [JobState; 6] = [
+        JobState::Queued,
+        JobState::Running,
+        JobState::Succeeded,
+        JobState::Failed,
+        JobState::Cancelled,
+        JobState::Interrupted,
+    ];
+
+    /// The state's word, as in `--json`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Succeeded => "succeeded",
+            JobState::Failed => "failed",
+            JobState::Cancelled => "cancelled",
+            JobState::Interrupted => "interrupted",
+        }
+    }
+
+    /// The state of that word.
+    pub fn parse(s: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.as_str() == s)
+    }
+
+    /// True when nothing more will happen.
+    pub fn is_final(self) -> bool {
+        match self {
+            JobState::Queued | JobState::Running => false,
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Interrupted => true,
+        }
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A job; its serialised form is part of the contract.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Job {
+    /// Number, unique in this portal.
+    pub id: i64,
+    /// The action that it carries out, such as `vm.new`.
+    pub action: String,
+    /// What it works on: a VM's full name.
+    pub target: String,
+    /// How far it is.
+    pub state: JobState,
+    /// What it is doing now, in a few words.
+    pub step: String,
+    /// 0 to 100.
+    pub percent: u8,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// When it was asked for.
+    pub created_at: Time,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// Whose job it is: the account's number.
+    #[serde(skip)]
+    pub owner_id: i64,
+    /// The VM that it changes.
+    #[serde(skip)]
+    pub vm_id: Option<i64>,
+}
+
+/// Why a job failed, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct JobError {
+    /// Stable code.
+    pub code: String,
+    /// One plain sentence.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+}

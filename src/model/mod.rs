@@ -1,0 +1,22 @@
+//! Plain types: what the portal talks about. No input or output happens here.
+
+pub mod event;
+pub mod health;
+pub mod image;
+pub mod job;
+pub mod name;
+pub mod plan;
+pub mod text;
+pub mod time;
+pub mod user;
+pub mod vm;
+
+pub use event::{Category, Event, EventDraft, Outcome, Severity};
+pub use health::{Check, Gauges, Health, Published, Status};
+pub use image::Image;
+pub use job::{Job, JobState};
+pub use name::VmName;
+pub use plan::{Plan, Size};
+pub use time::Time;
+pub use user::{Permission, Role, SshKey, User};
+pub use vm::{Vm, VmState};

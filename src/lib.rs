@@ -1,5 +1,12 @@
 //! Twarga: a small cloud that you SSH into.
+pub mod action;
+pub mod algorithms;
+pub mod config;
 pub mod driver;
 pub mod error;
+pub mod guest;
+pub mod image;
 pub mod model;
-pub mod stdio;
+pub mod portal;
+pub mod store;
+pub mod term;

@@ -8,7 +8,7 @@ use std::io::{Cursor, Write};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a guest is told.
 #[derive(Clone, PartialEq)]

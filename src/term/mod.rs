@@ -33,6 +33,8 @@ pub struct Terminal {
     pub term: String,
     /// Its size at first.
     pub size: WindowSize,
+    /// Its modes (RFC 4254 §8): opcode and argument.
+    pub modes: Vec<(u8, u32)>,
 }
 
 /// What comes from the person.
@@ -114,17 +116,29 @@ pub struct Stdio {
     pub writer: Writer,
     /// Their terminal, if they asked for one.
     pub terminal: Option<Terminal>,
+    /// Variables of theirs that are let through: `LANG`, `LC_*`, `COLORTERM`, `NO_COLOR`.
+    pub env: Vec<(String, String)>,
+}
+
+impl Stdio {
+    /// The value of a variable.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
 }
 
 /// Messages that may wait in either direction.
 const DEPTH: usize = 16;
 
 /// A session's ends and, for whoever carries them, the other ends of those.
-pub fn pair(terminal: Option<Terminal>) -> (Stdio, mpsc::Sender<Input>, mpsc::Receiver<Output>) {
+pub fn pair(
+    terminal: Option<Terminal>,
+    env: Vec<(String, String)>,
+) -> (Stdio, mpsc::Sender<Input>, mpsc::Receiver<Output>) {
     let (input_tx, input) = mpsc::channel(DEPTH);
     let (to, output_rx) = mpsc::channel(DEPTH);
     let writer = Writer { to, terminal: terminal.is_some() };
-    (Stdio { input, writer, terminal }, input_tx, output_rx)
+    (Stdio { input, writer, terminal, env }, input_tx, output_rx)
 }
 
 fn with_carriage_returns(text: &Bytes) -> Bytes {
@@ -155,8 +169,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_terminal_gets_one_stream_with_carriage_returns() {
-        let terminal = Terminal { term: "xterm".into(), size: WindowSize::clamp(0, 0) };
-        let (stdio, _input, mut output) = pair(Some(terminal));
+        let terminal = Terminal { term: "xterm".into(), size: WindowSize::clamp(0, 0), modes: vec![] };
+        let (stdio, _input, mut output) = pair(Some(terminal), vec![]);
         stdio.writer.err("a\nb\r\n").await.unwrap();
         assert_eq!(output.recv().await, Some(Output::Out(Bytes::from_static(b"a\r\nb\r\n"))));
     }

@@ -1,0 +1,120 @@
+//! `account` and `whoami`: oneself.
+
+use clap::Args;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::error::{Code, Error, Result};
+use crate::model::{Category, Permission, Time, User};
+use crate::portal::{Action, Cx, auth};
+
+/// Who you are
+#[derive(Debug, Args, Serialize)]
+pub struct Whoami {}
+
+/// What `whoami` and `account show` tell.
+#[derive(Debug, Serialize)]
+pub struct Me {
+    /// The account.
+    #[serde(flatten)]
+    pub user: User,
+    /// Whether it can sign in with a password.
+    pub has_password: bool,
+    /// The session that asks.
+    pub session: String,
+    /// From where it comes.
+    pub source_ip: String,
+    /// Since when.
+    pub since: Time,
+    /// Keys on the account.
+    pub keys: usize,
+    /// VMs of the account.
+    pub vms: usize,
+}
+
+async fn me(cx: &Cx) -> Result<Me> {
+    let id = cx.who.user_id();
+    let known = cx.portal.store().credentials(cx.who.name().to_owned()).await?;
+    let known = known.ok_or_else(|| Error::new(Code::UserNotFound, "This account is gone."))?;
+    let session = cx.who.session();
+    Ok(Me {
+        has_password: known.password_hash.is_some(),
+        user: known.user,
+        session: session.id.clone(),
+        source_ip: session.source_ip.to_string(),
+        since: session.since,
+        keys: cx.portal.store().keys(id).await?.len(),
+        vms: cx.portal.store().vms(Some(id)).await?.len(),
+    })
+}
+
+impl Action for Whoami {
+    const NAME: &'static str = "account.whoami";
+    const PERMISSION: Permission = Permission::AccountSelf;
+    const CATEGORY: Category = Category::Iam;
+    const BEFORE_PASSWORD: bool = true;
+    type Output = Me;
+
+    async fn run(self, cx: &Cx) -> Result<Me> {
+        me(cx).await
+    }
+}
+
+/// Your account: role, keys, VMs, last login
+#[derive(Debug, Args, Serialize)]
+pub struct AccountShow {}
+
+impl Action for AccountShow {
+    const NAME: &'static str = "account.show";
+    const PERMISSION: Permission = Permission::AccountSelf;
+    const CATEGORY: Category = Category::Iam;
+    const BEFORE_PASSWORD: bool = true;
+    type Output = Me;
+
+    async fn run(self, cx: &Cx) -> Result<Me> {
+        me(cx).await
+    }
+}
+
+/// Choose another password
+///
+/// On a terminal you are asked for it. Without one, the old password (where
+/// there is one) and the new one are read from standard input, a line each.
+#[derive(Debug, Args, Serialize)]
+pub struct AccountPasswd {
+    /// The password so far; none if the account has none.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub old: Option<Zeroizing<String>>,
+    /// The password from now on.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub new: Zeroizing<String>,
+}
+
+impl Action for AccountPasswd {
+    const NAME: &'static str = "account.passwd";
+    const PERMISSION: Permission = Permission::AccountSelf;
+    const CATEGORY: Category = Category::Iam;
+    const BEFORE_PASSWORD: bool = true;
+    type Output = ();
+
+    async fn run(self, cx: &Cx) -> Result<()> {
+        let id = cx.who.user_id();
+        let name = cx.who.name().to_owned();
+        let known = cx.portal.store().credentials(name.clone()).await?;
+        let has_password = known.is_some_and(|c| c.password_hash.is_some());
+        if has_password {
+            let old = self.old.clone().unwrap_or_default();
+            if cx.portal.check_password(&name, old).await?.is_none() {
+                return Err(Error::new(Code::BadPassword, "The old password is not right."));
+            }
+        }
+        auth::check_new_password(&self.new, &name)?;
+        if has_password && self.old.as_ref() == Some(&self.new) {
+            return Err(Error::new(Code::BadPassword, "The new password is the old one."));
+        }
+        let hash = cx.portal.hash(self.new).await?;
+        cx.portal.store().set_password(id, hash, false).await
+    }
+}

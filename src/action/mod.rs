@@ -1,0 +1,12 @@
+//! Every verb, once: one file per noun, one struct per verb. The struct is what
+//! clap fills from a line, what a form on the screen fills, and what the audit
+//! writes down; [`crate::portal::Portal::perform`] alone runs it.
+
+pub mod account;
+pub mod catalogue;
+pub mod event;
+pub mod host;
+pub mod job;
+pub mod key;
+pub mod user;
+pub mod vm;

@@ -1,0 +1,578 @@
+//! `vm`: machines.
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde::{Serialize, Serializer};
+use tokio::io::DuplexStream;
+
+use crate::error::{Code, Error, Result};
+use crate::guest::Guest;
+use crate::model::name::VmRef;
+use crate::model::{Category, Job, Permission, Size, Vm, VmName, VmState, text};
+use crate::portal::entry::Forward;
+use crate::portal::machine::{Change, Order, size_and_price};
+use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
+
+/// The longest user data that is taken, bytes: the seed's volume holds 1 MiB.
+const LONGEST_USER_DATA: usize = 256 * 1024;
+/// Tags of one VM, and the length of each.
+const MOST_TAGS: usize = 16;
+const LONGEST_TAG: usize = 40;
+
+/// Make a VM and start it
+///
+///   vm new web1
+///   vm new web1 --image debian-12 --plan medium --tag lab
+///   vm new web1 --ram 1024 --cpu 2 --disk 20
+#[derive(Debug, Args, Serialize)]
+pub struct VmNew {
+    /// Its name: a letter, then letters, digits or `-`, at most 32
+    pub name: VmName,
+    /// What it is made from; `image ls` shows the choice
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Its size; `plan ls` shows the choice
+    #[arg(long, conflicts_with_all = ["ram", "cpu", "disk"])]
+    pub plan: Option<String>,
+    /// Memory
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub ram: Option<u32>,
+    /// Virtual processors
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub cpu: Option<u32>,
+    /// Disk
+    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub disk: Option<u32>,
+    /// A cloud-config or script for cloud-init, or `-` to read it from standard input
+    #[arg(long, value_name = "TEXT|-")]
+    #[serde(serialize_with = "length_only")]
+    pub user_data: Option<String>,
+    /// A word to find it by; may be given several times
+    #[arg(long = "tag", value_name = "T")]
+    pub tags: Vec<String>,
+    /// Do not wait until it is ready
+    #[arg(long)]
+    #[serde(skip)]
+    pub no_wait: bool,
+}
+
+/// For the audit: user data may hold secrets.
+fn length_only<S: Serializer>(value: &Option<String>, s: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(text) => s.serialize_str(&format!("{} bytes", text.len())),
+        None => s.serialize_none(),
+    }
+}
+
+impl VmNew {
+    /// The custom size, if one is asked for; the rest as in the first plan.
+    fn custom_size(&self, base: Option<Size>) -> Option<Size> {
+        if self.ram.is_none() && self.cpu.is_none() && self.disk.is_none() {
+            return None;
+        }
+        let base = base.unwrap_or(Size { vcpus: 1, ram_mb: 512, disk_gb: 10 });
+        Some(Size {
+            vcpus: self.cpu.unwrap_or(base.vcpus),
+            ram_mb: self.ram.unwrap_or(base.ram_mb),
+            disk_gb: self.disk.unwrap_or(base.disk_gb),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.user_data.as_ref().is_some_and(|d| d.len() > LONGEST_USER_DATA) {
+            return Err(Error::usage(format!(
+                "User data has at most {}.",
+                text::bytes(LONGEST_USER_DATA as u64)
+            )));
+        }
+        let good =
+            |t: &String| !t.is_empty() && t.chars().count() <= LONGEST_TAG && !t.chars().any(text::is_unsafe);
+        if self.tags.len() > MOST_TAGS || !self.tags.iter().all(good) {
+            return Err(Error::usage(format!(
+                "A VM has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters."
+            ))
+            .hint("Without control characters."));
+        }
+        Ok(())
+    }
+}
+
+/// The image of those who name none: the one that is ready soonest.
+async fn choose_image(cx: &Cx, name: Option<String>) -> Result<crate::model::Image> {
+    let images = cx.portal.images().clone();
+    tokio::task::spawn_blocking(move || match name {
+        Some(name) => images.get(&name),
+        None => {
+            images.list()?.into_iter().min_by_key(|i| (i.name != "micro", i.size_bytes)).ok_or_else(|| {
+                Error::new(Code::ImageNotFound, "There is no image yet.")
+                    .hint("An administrator makes one on the host: `twarga image build micro`.")
+            })
+        }
+    })
+    .await?
+}
+
+impl Action for VmNew {
+    const NAME: &'static str = "vm.new";
+    const PERMISSION: Permission = Permission::VmWrite;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Job;
+
+    async fn run(self, cx: &Cx) -> Result<Job> {
+        self.check()?;
+        let owner_id = cx.who.user_id();
+        let most = cx.portal.config().max_vms_per_user as usize;
+        if cx.portal.store().vms(Some(owner_id)).await?.len() >= most {
+            return Err(Error::new(Code::Quota, format!("This account has its {most} VMs already.")));
+        }
+        let plans = &cx.portal.config().plans;
+        let custom = self.custom_size(plans.first().map(|p| p.size));
+        let image = choose_image(cx, self.image).await?;
+        let (plan, size, credits_per_hour) = size_and_price(plans, self.plan.as_deref(), custom, &image)?;
+        let order = Order {
+            owner_id,
+            name: self.name,
+            image,
+            plan,
+            size,
+            credits_per_hour,
+            user_data: self.user_data,
+            tags: self.tags,
+        };
+        Ok(cx.portal.order_vm(order).await?.1)
+    }
+}
+
+/// Your VMs
+#[derive(Debug, Args, Serialize)]
+pub struct VmLs {
+    /// Everybody's, if you may see them
+    #[arg(long)]
+    pub all: bool,
+    /// Only those with this tag
+    #[arg(long, value_name = "T")]
+    pub tag: Option<String>,
+    /// Only those that are: pending, running, paused, stopped, error
+    #[arg(long, value_name = "S", value_parser = state)]
+    pub state: Option<String>,
+}
+
+fn state(s: &str) -> Result<String, String> {
+    let words: Vec<_> = VmState::ALL.iter().map(|s| s.as_str()).collect();
+    VmState::parse(s).map(|v| v.to_string()).ok_or_else(|| format!("a state is one of {}", words.join(", ")))
+}
+
+impl Action for VmLs {
+    const NAME: &'static str = "vm.ls";
+    const PERMISSION: Permission = Permission::VmRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Vec<Vm>;
+
+    async fn run(self, cx: &Cx) -> Result<Vec<Vm>> {
+        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
+        let mut vms = cx.portal.store().vms(owner).await?;
+        vms.retain(|vm| {
+            self.tag.as_ref().is_none_or(|t| vm.tags.contains(t))
+                && self.state.as_ref().is_none_or(|s| vm.state.as_str() == s)
+        });
+        Ok(vms)
+    }
+}
+
+/// The same list, again whenever it changes: one audited act for a whole screen
+#[derive(Debug, Serialize)]
+pub struct VmFollow {
+    /// Everybody's, if they may be seen.
+    pub all: bool,
+}
+
+/// A list of VMs that keeps itself up to date.
+#[derive(Debug)]
+pub struct VmFeed {
+    portal: Portal,
+    owner: Option<i64>,
+    changes: tokio::sync::watch::Receiver<u64>,
+    samples: tokio::sync::watch::Receiver<Arc<std::collections::HashMap<uuid::Uuid, VmSample>>>,
+    fresh: bool,
+}
+
+impl VmFeed {
+    /// The list: at once the first time, then when something has changed. An
+    /// error means that the portal is shutting down or its database is gone.
+    pub async fn next(&mut self) -> Result<Vec<(Vm, Option<VmSample>)>> {
+        if !std::mem::take(&mut self.fresh) {
+            let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
+            tokio::select! {
+                changed = self.changes.changed() => changed.map_err(gone)?,
+                changed = self.samples.changed() => changed.map_err(gone)?,
+            }
+        }
+        self.changes.mark_unchanged();
+        let samples = Arc::clone(&self.samples.borrow_and_update());
+        let vms = self.portal.store().vms(self.owner).await?;
+        Ok(vms
+            .into_iter()
+            .map(|vm| {
+                let s = samples.get(&vm.uuid).copied();
+                (vm, s)
+            })
+            .collect())
+    }
+}
+
+impl Action for VmFollow {
+    const NAME: &'static str = "vm.follow";
+    const PERMISSION: Permission = Permission::VmRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = VmFeed;
+
+    async fn run(self, cx: &Cx) -> Result<VmFeed> {
+        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
+        Ok(VmFeed {
+            portal: cx.portal.clone(),
+            owner,
+            changes: cx.portal.changes(),
+            samples: cx.portal.vm_samples(),
+            fresh: true,
+        })
+    }
+}
+
+macro_rules! on_one_vm {
+    ($(#[$doc:meta])* $verb:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Args, Serialize)]
+        pub struct $verb {
+            /// Its name; another's as NAME.OWNER
+            pub name: VmRef,
+        }
+    };
+}
+
+on_one_vm! {
+    /// One VM
+    VmShow
+}
+
+impl Action for VmShow {
+    const NAME: &'static str = "vm.show";
+    const PERMISSION: Permission = Permission::VmRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Vm;
+
+    fn target(&self) -> Target {
+        Target::Vms(vec![self.name.clone()])
+    }
+
+    async fn run(self, cx: &Cx) -> Result<Vm> {
+        Ok(cx.vm()?.clone())
+    }
+}
+
+/// Shared by the verbs that change VMs: all of them are found and may be
+/// changed so, or none is touched.
+async fn change_all(cx: &Cx, change: Change) -> Result<Vec<Job>> {
+    for vm in cx.vms() {
+        change.admits(vm)?;
+    }
+    let mut jobs = Vec::with_capacity(cx.vms().len());
+    for vm in cx.vms() {
+        jobs.push(cx.portal.change_vm(vm, change).await?);
+    }
+    Ok(jobs)
+}
+
+macro_rules! changes_vms {
+    ($(#[$doc:meta])* $verb:ident, $name:literal, |$action:ident| $change:expr
+        $(, $(#[$field_doc:meta])* $field:ident)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Args, Serialize)]
+        pub struct $verb {
+            /// Their names; another's as NAME.OWNER
+            #[arg(required = true, value_name = "NAME")]
+            pub names: Vec<VmRef>,
+            $($(#[$field_doc])* #[arg(long)] pub $field: bool,)*
+            /// Do not wait until it is done
+            #[arg(long)]
+            #[serde(skip)]
+            pub no_wait: bool,
+        }
+
+        impl Action for $verb {
+            const NAME: &'static str = $name;
+            const PERMISSION: Permission = Permission::VmWrite;
+            const CATEGORY: Category = Category::Configuration;
+            type Output = Vec<Job>;
+
+            fn target(&self) -> Target {
+                Target::Vms(self.names.clone())
+            }
+
+            async fn run(self, cx: &Cx) -> Result<Vec<Job>> {
+                let $action = self;
+                change_all(cx, $change).await
+            }
+        }
+    };
+}
+
+changes_vms! {
+    /// Start VMs
+    VmStart, "vm.start", |_a| Change::Start
+}
+
+changes_vms! {
+    /// Shut VMs down
+    ///
+    /// The guest is asked to shut down, and switched off if it has not after a minute.
+    VmStop, "vm.stop", |a| Change::Stop { force: a.force },
+    /// Switch them off at once
+    force
+}
+
+changes_vms! {
+    /// Shut VMs down and start them again
+    VmRestart, "vm.restart", |a| Change::Restart { force: a.force },
+    /// Reset them at once
+    force
+}
+
+changes_vms! {
+    /// Hold VMs where they are, in memory
+    VmPause, "vm.pause", |_a| Change::Pause
+}
+
+changes_vms! {
+    /// Let paused VMs go on
+    VmResume, "vm.resume", |_a| Change::Resume
+}
+
+changes_vms! {
+    /// Destroy VMs with their disks, for good
+    VmDestroy, "vm.destroy", |_a| Change::Destroy,
+    /// Do not ask
+    yes
+}
+
+/// Enter a VM: a shell, or a command
+#[derive(Debug, Args, Serialize)]
+pub struct VmSsh {
+    /// Its name; another's as NAME.OWNER
+    pub name: VmRef,
+    /// What to run there instead of a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[serde(skip)]
+    pub command: Vec<String>,
+}
+
+impl Action for VmSsh {
+    const NAME: &'static str = "vm.ssh";
+    const PERMISSION: Permission = Permission::VmEnter;
+    const CATEGORY: Category = Category::Session;
+    type Output = (Vm, Guest);
+
+    fn target(&self) -> Target {
+        Target::Vms(vec![self.name.clone()])
+    }
+
+    async fn run(self, cx: &Cx) -> Result<(Vm, Guest)> {
+        let vm = cx.vm()?;
+        Ok((vm.clone(), cx.portal.enter(vm).await?))
+    }
+}
+
+/// Connect to a port of a VM: what a jump and a forward come down to
+#[derive(Debug, Serialize)]
+pub struct VmForward {
+    /// Its name.
+    pub name: VmRef,
+    /// The port.
+    pub port: u16,
+}
+
+impl Action for VmForward {
+    const NAME: &'static str = "vm.forward";
+    const PERMISSION: Permission = Permission::VmEnter;
+    const CATEGORY: Category = Category::Session;
+    type Output = Forward;
+
+    fn target(&self) -> Target {
+        Target::Vms(vec![self.name.clone()])
+    }
+
+    async fn run(self, cx: &Cx) -> Result<Forward> {
+        cx.portal.connect_to(cx.vm()?, self.port).await
+    }
+}
+
+on_one_vm! {
+    /// The serial console of a VM; Ctrl-] leaves it
+    VmConsole
+}
+
+impl Action for VmConsole {
+    const NAME: &'static str = "vm.console";
+    const PERMISSION: Permission = Permission::VmEnter;
+    const CATEGORY: Category = Category::Session;
+    type Output = DuplexStream;
+
+    fn target(&self) -> Target {
+        Target::Vms(vec![self.name.clone()])
+    }
+
+    async fn run(self, cx: &Cx) -> Result<DuplexStream> {
+        cx.portal.console(cx.vm()?).await
+    }
+}
+
+on_one_vm! {
+    /// What a VM uses now
+    VmStats
+}
+
+/// A VM's figures.
+#[derive(Debug, Serialize)]
+pub struct Stats {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: VmState,
+    /// Of its own processors, 0 to 100.
+    pub cpu_percent: Option<f64>,
+    /// Processor time since its start, seconds.
+    pub cpu_time_s: f64,
+    /// Memory given to it.
+    pub ram_mb: u32,
+    /// Memory that it takes on the host.
+    pub rss_bytes: u64,
+    /// Its disk as the guest sees it.
+    pub disk_gb: u32,
+    /// What it takes on the host.
+    pub disk_used_bytes: u64,
+    /// Read since its start.
+    pub disk_read_bytes: u64,
+    /// Written since its start.
+    pub disk_write_bytes: u64,
+    /// Received since its start; none where nobody counts.
+    pub net_rx_bytes: Option<u64>,
+    /// Sent since its start.
+    pub net_tx_bytes: Option<u64>,
+    /// Seconds since its start.
+    pub uptime_s: Option<u64>,
+}
+
+impl Action for VmStats {
+    const NAME: &'static str = "vm.stats";
+    const PERMISSION: Permission = Permission::VmRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Stats;
+
+    fn target(&self) -> Target {
+        Target::Vms(vec![self.name.clone()])
+    }
+
+    async fn run(self, cx: &Cx) -> Result<Stats> {
+        let vm = cx.vm()?;
+        if !matches!(vm.state, VmState::Running | VmState::Paused) {
+            return Err(Error::new(Code::VmNotRunning, format!("“{}” is {}.", vm.name, vm.state))
+                .hint(format!("`vm start {}` starts it.", vm.name)));
+        }
+        let uuid = vm.uuid;
+        let mut samples = cx.portal.vm_samples();
+        let sampled = samples.wait_for(|s| s.contains_key(&uuid));
+        let patience = std::time::Duration::from_secs(cx.portal.config().sample_s * 2 + 1);
+        let sample = match tokio::time::timeout(patience, sampled).await {
+            Ok(Ok(samples)) => samples.get(&uuid).copied().unwrap_or_default(),
+            _ => {
+                return Err(
+                    Error::new(Code::TimedOut, "It has not been looked at yet.").hint("Try again shortly.")
+                );
+            }
+        };
+        let stats = sample.stats;
+        #[allow(clippy::cast_precision_loss)]
+        let cpu_time_s = stats.cpu_time_ns as f64 / 1e9;
+        Ok(Stats {
+            name: vm.name.clone(),
+            state: vm.state,
+            cpu_percent: sample.cpu_percent,
+            cpu_time_s,
+            ram_mb: vm.ram_mb,
+            rss_bytes: stats.rss_bytes,
+            disk_gb: vm.disk_gb,
+            disk_used_bytes: stats.disk_used_bytes,
+            disk_read_bytes: stats.disk_read_bytes,
+            disk_write_bytes: stats.disk_write_bytes,
+            net_rx_bytes: stats.net_rx_bytes,
+            net_tx_bytes: stats.net_tx_bytes,
+            uptime_s: vm.uptime_s,
+        })
+    }
+}
+
+/// Lines for your ssh config, so that `ssh NAME` enters a VM with its host key known
+///
+///   ssh PORTAL ssh-config > ~/.ssh/twarga
+///   echo 'Include ~/.ssh/twarga' >> ~/.ssh/config      (at its top)
+#[derive(Debug, Args, Serialize)]
+pub struct SshConfig {
+    /// The portal as your ssh knows it: HOST or HOST:PORT
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub portal: Option<String>,
+}
+
+/// What `ssh-config` is made from.
+#[derive(Debug, Serialize)]
+pub struct SshConfigParts {
+    /// Whom to sign in to the portal as.
+    pub user: String,
+    /// The portal, as given.
+    pub portal_host: String,
+    /// Its port.
+    pub portal_port: u16,
+    /// The portal's own host keys.
+    pub portal_keys: Vec<String>,
+    /// The account's VMs.
+    pub vms: Vec<Vm>,
+}
+
+impl Action for SshConfig {
+    const NAME: &'static str = "vm.ssh_config";
+    const PERMISSION: Permission = Permission::VmRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = SshConfigParts;
+
+    async fn run(self, cx: &Cx) -> Result<SshConfigParts> {
+        let listen = cx.portal.config().ssh.listen;
+        let (portal_host, portal_port) = split_portal(self.portal.as_deref(), listen.port())?;
+        Ok(SshConfigParts {
+            user: cx.who.name().to_owned(),
+            portal_host,
+            portal_port,
+            portal_keys: cx.portal.keys().host_lines(),
+            vms: cx.portal.store().vms(Some(cx.who.user_id())).await?,
+        })
+    }
+}
+
+fn split_portal(given: Option<&str>, default_port: u16) -> Result<(String, u16)> {
+    let given = given.unwrap_or("localhost");
+    let (host, port) = match given.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => {
+            let port = port.parse().map_err(|_| Error::usage("The portal's port is a number."))?;
+            (host, port)
+        }
+        _ => (given, default_port),
+    };
+    let good = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if host.is_empty() || host.len() > 255 || !host.chars().all(good) {
+        return Err(Error::usage("The portal is written as HOST or HOST:PORT."));
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// For a face that holds a name and wants one action or another of it.
+pub async fn show(portal: &Portal, who: &Principal, name: VmRef) -> Result<Vm> {
+    portal.perform(who, VmShow { name }).await
+}

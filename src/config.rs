@@ -1,0 +1,507 @@
+//! `twarga.toml` → [`Config`]. Every key is optional, unknown keys are errors,
+//! and *all* mistakes are reported, each with its line.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Code, Error};
+use crate::model::{Plan, Size};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Database, images, VMs, recordings and backups.
+    pub data_dir: PathBuf,
+    /// The portal's own keys, mode 0600.
+    pub host_key_dir: PathBuf,
+    /// The SSH server.
+    pub ssh: Ssh,
+    /// The HTTP page.
+    pub http: Http,
+    /// The drivers.
+    pub driver: DriverConfig,
+    /// How people get an account.
+    pub registration: Registration,
+    /// Seconds between two samples of the host.
+    pub sample_s: u64,
+    /// Events that are kept, the newest.
+    pub keep_events: u32,
+    /// What is on offer.
+    pub plans: Vec<Plan>,
+    /// VMs that one account may have.
+    pub max_vms_per_user: u32,
+}
+
+/// The SSH server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ssh {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Whether passwords are taken at all.
+    pub password_auth: bool,
+    /// Seconds that a connection may take to sign in.
+    pub login_grace_s: u64,
+    /// Connections that have not signed in, at once.
+    pub max_startups: u32,
+    /// The same from one address.
+    pub max_startups_per_ip: u32,
+    /// Connections of one account, at once.
+    pub max_sessions_per_user: u32,
+    /// Seconds without input after which a session is closed.
+    pub idle_timeout_s: u64,
+}
+
+/// The HTTP page.
+#[derive(Clone, PartialEq)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// What `/metrics` wants as a bearer token.
+    pub metrics_token: Option<String>,
+}
+
+/// Shows no token.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+/// The drivers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriverConfig {
+    /// Which one makes new VMs.
+    pub default: String,
+    /// libvirt's.
+    pub libvirt: Libvirt,
+}
+
+/// The libvirt driver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Libvirt {
+    /// Where libvirt is.
+    pub uri: String,
+    /// `auto`, `kvm` or `tcg`.
+    pub accel: String,
+    /// `user`.
+    pub network: String,
+    /// Whether guests may open connections to the outside by user networking.
+    /// QEMU cannot tell the world from the host's own loopback there, so it is off.
+    pub outbound: bool,
+    /// Ports on the loopback for VMs: first and last.
+    pub ports: (u16, u16),
+}
+
+/// How people get an account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registration {
+    /// `closed`, `invite` or `open`.
+    pub mode: String,
+    /// What a new account starts with.
+    pub starting_credits: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: PathBuf::from("data"),
+            host_key_dir: PathBuf::from("host-keys"),
+            ssh: Ssh {
+                listen: SocketAddr::from(([0, 0, 0, 0], 2222)),
+                password_auth: true,
+                login_grace_s: 30,
+                max_startups: 100,
+                max_startups_per_ip: 20,
+                max_sessions_per_user: 50,
+                idle_timeout_s: 3600,
+            },
+            http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), metrics_token: None },
+            driver: DriverConfig {
+                default: String::from("libvirt"),
+                libvirt: Libvirt {
+                    uri: String::from("qemu:///system"),
+                    accel: String::from("auto"),
+                    network: String::from("user"),
+                    outbound: false,
+                    ports: (20_000, 29_999),
+                },
+            },
+            registration: Registration { mode: String::from("invite"), starting_credits: 100.0 },
+            sample_s: 5,
+            keep_events: 1_000_000,
+            plans: Plan::built_in(),
+            max_vms_per_user: 20,
+        }
+    }
+}
+
+/// One mistake in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: usize,
+    /// One plain sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+impl Config {
+    /// Reads the named file; without a name, `twarga.toml` here; else the built-in values.
+    ///
+    /// # Errors
+    /// `config`, listing every mistake.
+    pub fn load(file: Option<&Path>) -> Result<Config, Error> {
+        let path = file.unwrap_or(Path::new("twarga.toml"));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => {
+                return Ok(Config::default());
+            }
+            Err(e) => {
+                let message = format!("The configuration {} cannot be read: {e}.", path.display());
+                return Err(Error::new(Code::Config, message).hint("Name another with `--config FILE`."));
+            }
+        };
+        Config::parse(&text).map_err(|mistakes| {
+            let lines: Vec<_> = mistakes.iter().map(|m| format!("  {}: {m}", path.display())).collect();
+            let count =
+                if lines.len() == 1 { "a mistake".into() } else { format!("{} mistakes", lines.len()) };
+            Error::new(Code::Config, format!("The configuration has {count}:\n{}", lines.join("\n"))).hint("")
+        })
+    }
+
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the lines.
+    pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
+        let document = DeTable::parse(text).map_err(|e| {
+            let line = e.span().map_or(1, |span| line_of(text, span.start));
+            vec![Mistake { line, message: format!("Not TOML: {}.", e.message()) }]
+        })?;
+        let mut config = Config::default();
+        let mut root =
+            Section { path: String::new(), text, table: document.get_ref(), known: vec![], mistakes: vec![] };
+        config.read(&mut root);
+        let mut mistakes = root.finish();
+        mistakes.sort_by_key(|m| m.line);
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    fn read(&mut self, root: &mut Section<'_>) {
+        root.path_value("data_dir", &mut self.data_dir);
+        root.path_value("host_key_dir", &mut self.host_key_dir);
+        root.section("ssh", |s| self.ssh.read(s));
+        root.section("http", |s| {
+            s.address("listen", &mut self.http.listen);
+            s.with("metrics_token", |v| {
+                let token = string(v)?;
+                if token.len() < 16 {
+                    return Err("a token has at least 16 characters".into());
+                }
+                self.http.metrics_token = Some(token);
+                Ok(())
+            });
+        });
+        root.section("driver", |s| self.driver.read(s));
+        root.section("registration", |s| {
+            s.choice("mode", &["closed", "invite", "open"], &mut self.registration.mode);
+            s.number("starting_credits", 0.0, 1e9, &mut self.registration.starting_credits);
+        });
+        root.section("monitor", |s| s.integer("sample_s", 1, 3600, &mut self.sample_s));
+        root.section("events", |s| s.integer("keep", 1000, 1_000_000_000, &mut self.keep_events));
+        root.section("limits", |s| s.integer("vms_per_user", 0, 100_000, &mut self.max_vms_per_user));
+        let mut plans = Vec::new();
+        root.sections("plan", |s| plans.push(read_plan(s)));
+        if !plans.is_empty() {
+            self.plans = plans;
+        }
+    }
+}
+
+impl Ssh {
+    fn read(&mut self, s: &mut Section<'_>) {
+        s.address("listen", &mut self.listen);
+        s.boolean("password_auth", &mut self.password_auth);
+        s.integer("login_grace_s", 1, 3600, &mut self.login_grace_s);
+        s.integer("max_startups", 1, 100_000, &mut self.max_startups);
+        s.integer("max_startups_per_ip", 1, 100_000, &mut self.max_startups_per_ip);
+        s.integer("max_sessions_per_user", 1, 100_000, &mut self.max_sessions_per_user);
+        s.integer("idle_timeout_s", 1, 31_536_000, &mut self.idle_timeout_s);
+    }
+}
+
+impl DriverConfig {
+    fn read(&mut self, s: &mut Section<'_>) {
+        s.choice("default", &["libvirt", "mock"], &mut self.default);
+        s.section("libvirt", |s| {
+            s.text("uri", &mut self.libvirt.uri);
+            s.choice("accel", &["auto", "kvm", "tcg"], &mut self.libvirt.accel);
+            s.choice("network", &["user"], &mut self.libvirt.network);
+            s.boolean("outbound", &mut self.libvirt.outbound);
+            s.integer("first_port", 1024, 65_535, &mut self.libvirt.ports.0);
+            s.integer("last_port", 1024, 65_535, &mut self.libvirt.ports.1);
+        });
+    }
+}
+
+fn read_plan(s: &mut Section<'_>) -> Plan {
+    let mut plan = Plan {
+        name: String::new(),
+        size: Size { vcpus: 1, ram_mb: 512, disk_gb: 10 },
+        credits_per_hour: 1.0,
+    };
+    s.require("name");
+    s.with("name", |v| {
+        plan.name = string(v)?;
+        plan.name
+            .parse::<crate::model::VmName>()
+            .map(|_| ())
+            .map_err(|_| "a plan is named like a VM".to_owned())
+    });
+    s.integer("vcpus", 1, 512, &mut plan.size.vcpus);
+    s.integer("ram_mb", 64, 16_777_216, &mut plan.size.ram_mb);
+    s.integer("disk_gb", 1, 1_048_576, &mut plan.size.disk_gb);
+    s.number("credits_per_hour", 0.0, 1e9, &mut plan.credits_per_hour);
+    plan
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}
+
+/// A table of the file: reading a key makes it known; the rest are mistakes.
+struct Section<'a> {
+    path: String,
+    text: &'a str,
+    table: &'a DeTable<'a>,
+    known: Vec<&'static str>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Section<'a> {
+    fn with(&mut self, key: &'static str, read: impl FnOnce(&DeValue<'a>) -> Result<(), String>) {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else { return };
+        if let Err(why) = read(value.get_ref()) {
+            let message = format!("`{}{key}`: {why}.", self.path);
+            self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+        }
+    }
+
+    fn require(&mut self, key: &str) {
+        if self.table.get(key).is_none() {
+            let line = self.table.values().next().map_or(1, |v| line_of(self.text, v.span().start));
+            self.mistakes.push(Mistake { line, message: format!("`{}{key}` is missing.", self.path) });
+        }
+    }
+
+    fn text(&mut self, key: &'static str, to: &mut String) {
+        self.with(key, |v| string(v).map(|s| *to = s));
+    }
+
+    fn path_value(&mut self, key: &'static str, to: &mut PathBuf) {
+        self.with(key, |v| match string(v)? {
+            s if s.is_empty() => Err("a path is not empty".into()),
+            s => {
+                *to = PathBuf::from(s);
+                Ok(())
+            }
+        });
+    }
+
+    fn boolean(&mut self, key: &'static str, to: &mut bool) {
+        self.with(key, |v| v.as_bool().map(|b| *to = b).ok_or_else(|| expected("true or false", v)));
+    }
+
+    fn address(&mut self, key: &'static str, to: &mut SocketAddr) {
+        self.with(key, |v| {
+            *to = string(v)?
+                .parse()
+                .map_err(|_| "expected an address and a port, such as \"0.0.0.0:2222\"".to_owned())?;
+            Ok(())
+        });
+    }
+
+    fn choice(&mut self, key: &'static str, of: &[&str], to: &mut String) {
+        self.with(key, |v| match string(v)? {
+            s if of.contains(&s.as_str()) => {
+                *to = s;
+                Ok(())
+            }
+            s => Err(format!("“{s}” is none of {}", of.join(", "))),
+        });
+    }
+
+    fn integer<T: TryFrom<i64>>(&mut self, key: &'static str, least: i64, most: i64, to: &mut T) {
+        self.with(key, |v| {
+            let n = v.as_integer().ok_or_else(|| expected("a whole number", v))?;
+            let n = i64::from_str_radix(n.as_str(), n.radix())
+                .map_err(|_| String::from("the number is too large"))?;
+            if n < least || n > most {
+                return Err(format!("{n} is not between {least} and {most}"));
+            }
+            *to = T::try_from(n).map_err(|_| String::from("the number is too large"))?;
+            Ok(())
+        });
+    }
+
+    fn number(&mut self, key: &'static str, least: f64, most: f64, to: &mut f64) {
+        self.with(key, |v| {
+            let text = match v {
+                DeValue::Float(n) => n.as_str(),
+                DeValue::Integer(n) => n.as_str(),
+                other => return Err(expected("a number", other)),
+            };
+            let n: f64 = text.parse().map_err(|_| expected("a number", v))?;
+            if !(least..=most).contains(&n) {
+                return Err(format!("{n} is not between {least} and {most}"));
+            }
+            *to = n;
+            Ok(())
+        });
+    }
+
+    fn section(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'a>)) {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else { return };
+        self.enter(key, value, read);
+    }
+
+    fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'a>)) {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else { return };
+        match value.get_ref() {
+            DeValue::Array(items) => items.iter().for_each(|item| self.enter(key, item, &mut read)),
+            other => {
+                let message =
+                    format!("`{key}`: {}.", expected(&format!("tables, each headed [[{key}]]"), other));
+                self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+            }
+        }
+    }
+
+    fn enter(&mut self, key: &str, value: &'a Spanned<DeValue<'a>>, read: impl FnOnce(&mut Section<'a>)) {
+        let path = format!("{}{key}.", self.path);
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                let mut inner = Section { path, text: self.text, table, known: vec![], mistakes: vec![] };
+                read(&mut inner);
+                self.mistakes.extend(inner.finish());
+            }
+            other => {
+                let message = format!("`{}{key}`: {}.", self.path, expected("a table", other));
+                self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+            }
+        }
+    }
+
+    /// The mistakes, with a key that nobody read counted as one.
+    fn finish(mut self) -> Vec<Mistake> {
+        for key in self.table.keys() {
+            let name = key.get_ref().as_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let nearest = self.known.iter().min_by_key(|k| strsim::damerau_levenshtein(k, name));
+            let hint = match nearest {
+                Some(k) if strsim::damerau_levenshtein(k, name) <= 3 => format!(" Did you mean `{k}`?"),
+                _ => String::new(),
+            };
+            let message = format!("There is no key `{}{name}`.{hint}", self.path);
+            self.mistakes.push(Mistake { line: line_of(self.text, key.span().start), message });
+        }
+        self.mistakes
+    }
+}
+
+fn string(v: &DeValue<'_>) -> Result<String, String> {
+    v.as_str().map(str::to_owned).ok_or_else(|| expected("text in quotes", v))
+}
+
+fn expected(what: &str, got: &DeValue<'_>) -> String {
+    format!("expected {what}, not {}", got.type_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_contracts_example_is_read() {
+        let text = r#"
+data_dir     = "d"
+host_key_dir = "k"
+[ssh]
+listen = "127.0.0.1:2200"
+password_auth = false
+login_grace_s = 10
+max_startups = 5
+max_startups_per_ip = 4
+max_sessions_per_user = 3
+idle_timeout_s = 60
+[http]
+listen = "127.0.0.1:9181"
+metrics_token = "0123456789abcdef"
+[driver]
+default = "libvirt"
+[driver.libvirt]
+uri     = "test:///default"
+accel   = "tcg"
+network = "user"
+[registration]
+mode = "open"
+starting_credits = 5
+[monitor]
+sample_s = 1
+[[plan]]
+name = "tiny"
+vcpus = 1
+ram_mb = 128
+disk_gb = 1
+credits_per_hour = 0.5
+"#;
+        let c = Config::parse(text).unwrap();
+        assert_eq!(c.ssh.listen.port(), 2200);
+        assert_eq!(c.plans.len(), 1);
+        assert_eq!(c.plans[0].size.ram_mb, 128);
+        assert!(!format!("{c:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let text = "data_dri = \"x\"\n[ssh]\nlisten = 5\nmax_startups = -1\npasword_auth = true\n[http]\nlisten = \"nowhere\"\n[driver.libvirt]\naccel = \"magic\"\n[[plan]]\nvcpus = 1.5\n";
+        let mistakes = Config::parse(text).unwrap_err();
+        let lines: Vec<_> = mistakes.iter().map(|m| m.line).collect();
+        assert_eq!(lines, [1, 3, 4, 5, 7, 9, 11, 11], "{mistakes:?}");
+        assert!(mistakes[0].message.contains("Did you mean `data_dir`?"));
+        assert!(mistakes[3].message.contains("`password_auth`"));
+    }
+
+    #[test]
+    fn broken_toml_is_told_with_its_line() {
+        let mistakes = Config::parse("data_dir = \"x\"\nssh = {").unwrap_err();
+        assert_eq!(mistakes.len(), 1);
+        assert_eq!(mistakes[0].line, 2, "{mistakes:?}");
+    }
+
+    #[test]
+    fn numbers_beyond_any_bound() {
+        let mistakes = Config::parse("[ssh]\nmax_startups = 99999999999999999999\n").unwrap_err();
+        assert_eq!(mistakes[0].line, 2);
+    }
+}

@@ -1,0 +1,253 @@
+//! The one door. Whatever anybody wants done is an [`Action`]; [`Portal::perform`]
+//! alone finds its target, authorises *that row*, writes the attempt down, runs
+//! it, and writes the outcome down. If the attempt cannot be written, nothing runs.
+
+use std::future::Future;
+
+use serde::Serialize;
+
+use super::Portal;
+use super::principal::Principal;
+use crate::error::{Code, Error, Result};
+use crate::model::name::{UserName, VmRef};
+use crate::model::user::Scope;
+use crate::model::{Category, EventDraft, Job, Outcome, Permission, Severity, User, Vm};
+
+/// A verb: the same struct is the command's flags, the form on the screen, and
+/// the audited JSON. What must not be in the audit is not serialised.
+pub trait Action: Serialize + Send + Sync + 'static {
+    /// Such as `vm.new`: in help, audit and metrics.
+    const NAME: &'static str;
+    /// What it wants.
+    const PERMISSION: Permission;
+    /// What its events are about.
+    const CATEGORY: Category;
+    /// May be done by somebody who has yet to choose a password.
+    const BEFORE_PASSWORD: bool = false;
+    /// What comes of it.
+    type Output: Send + 'static;
+
+    /// What it is done to.
+    fn target(&self) -> Target {
+        Target::Nothing
+    }
+
+    /// Does it. `cx` holds the target, found and authorised.
+    fn run(self, cx: &Cx) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// What an action is done to, as it was named.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Oneself, or nothing in particular.
+    Nothing,
+    /// VMs, all of which must be there.
+    Vms(Vec<VmRef>),
+    /// A job.
+    Job(i64),
+    /// An account.
+    User(UserName),
+}
+
+impl Target {
+    fn text(&self) -> Option<String> {
+        match self {
+            Target::Nothing => None,
+            Target::Vms(names) => Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            Target::Job(id) => Some(format!("job {id}")),
+            Target::User(name) => Some(name.to_string()),
+        }
+    }
+}
+
+/// What an action is done to, found, and the asker's to do it to.
+#[derive(Debug)]
+enum Subject {
+    Nothing,
+    Vms(Vec<Vm>),
+    Job(Job),
+    User(User),
+}
+
+/// What an action finds around it.
+#[derive(Debug)]
+pub struct Cx {
+    /// The portal.
+    pub portal: Portal,
+    /// Who asks.
+    pub who: Principal,
+    /// How far the action's permission reaches for them.
+    pub scope: Scope,
+    subject: Subject,
+}
+
+impl Cx {
+    /// The VMs that the action named.
+    pub fn vms(&self) -> &[Vm] {
+        match &self.subject {
+            Subject::Vms(vms) => vms,
+            Subject::Nothing | Subject::Job(_) | Subject::User(_) => &[],
+        }
+    }
+
+    /// The VM that the action named.
+    pub fn vm(&self) -> Result<&Vm> {
+        self.vms().first().ok_or_else(|| Error::internal("an action without its VM"))
+    }
+
+    /// The job that the action named.
+    pub fn job(&self) -> Result<&Job> {
+        match &self.subject {
+            Subject::Job(job) => Ok(job),
+            Subject::Nothing | Subject::Vms(_) | Subject::User(_) => {
+                Err(Error::internal("an action without its job"))
+            }
+        }
+    }
+
+    /// The account that the action named.
+    pub fn user(&self) -> Result<&User> {
+        match &self.subject {
+            Subject::User(user) => Ok(user),
+            Subject::Nothing | Subject::Vms(_) | Subject::Job(_) => {
+                Err(Error::internal("an action without its account"))
+            }
+        }
+    }
+
+    /// Whose rows the asker may see: none means everybody's.
+    pub fn only_owner(&self) -> Option<i64> {
+        match self.scope {
+            Scope::All => None,
+            Scope::Own | Scope::None => Some(self.who.user_id()),
+        }
+    }
+}
+
+impl Portal {
+    /// Performs an action. Hanging up loses neither the work nor its outcome:
+    /// it goes on in a task of its own.
+    ///
+    /// # Errors
+    /// `forbidden` if the role does not allow it; the not-found error of the
+    /// target's kind both for what is not there and for what is not theirs;
+    /// else the action's own.
+    pub async fn perform<A: Action>(&self, who: &Principal, action: A) -> Result<A::Output> {
+        let (portal, who) = (self.clone(), who.clone());
+        tokio::spawn(async move { portal.perform_here(who, action).await }).await?
+    }
+
+    async fn perform_here<A: Action>(&self, who: Principal, action: A) -> Result<A::Output> {
+        let details = serde_json::to_value(&action).unwrap_or_default();
+        let target = action.target();
+        let draft = |outcome, severity, message: String| EventDraft {
+            category: A::CATEGORY,
+            action: A::NAME,
+            outcome,
+            severity,
+            actor: who.name().to_owned(),
+            actor_id: Some(who.user_id()),
+            source_ip: Some(who.source_ip().to_string()),
+            target: target.text(),
+            session: Some(who.session().id.clone()),
+            message,
+            details: details.clone(),
+        };
+        let message = format!("{} asked for {}.", who.name(), A::NAME);
+        let attempt = self.record(draft(Outcome::Unknown, Severity::Info, message), None).await?;
+        let result = self.admit_and_run(&who, action, &target).await;
+        let (outcome, severity, message) = match &result {
+            Ok(_) => (Outcome::Success, Severity::Info, format!("{} did {}.", who.name(), A::NAME)),
+            Err(e) => (Outcome::Failure, severity_of(e.code), e.message.clone()),
+        };
+        self.count_action(A::NAME, outcome);
+        self.record(draft(outcome, severity, message), Some(attempt.id)).await?;
+        result
+    }
+
+    async fn admit_and_run<A: Action>(
+        &self,
+        who: &Principal,
+        action: A,
+        target: &Target,
+    ) -> Result<A::Output> {
+        let scope = self.scope_now::<A>(who).await?;
+        let subject = self.resolve(who, scope, target).await?;
+        let cx = Cx { portal: self.clone(), who: who.clone(), scope, subject };
+        action.run(&cx).await
+    }
+
+    /// The rights of this moment, not those of the login.
+    async fn scope_now<A: Action>(&self, who: &Principal) -> Result<Scope> {
+        let user = self.store().user(who.user_id()).await?.filter(|u| u.enabled);
+        let user = user.ok_or_else(|| Error::new(Code::Forbidden, "This account is disabled."))?;
+        if user.must_change_password && !A::BEFORE_PASSWORD {
+            return Err(Error::new(Code::MustChangePassword, "This account has yet to choose a password."));
+        }
+        match user.role.grants(A::PERMISSION) {
+            Scope::None => Err(Error::new(
+                Code::Forbidden,
+                format!("Your role ({}) does not allow `{}`.", user.role, A::NAME),
+            )),
+            scope => Ok(scope),
+        }
+    }
+
+    async fn resolve(&self, who: &Principal, scope: Scope, target: &Target) -> Result<Subject> {
+        Ok(match target {
+            Target::Nothing => Subject::Nothing,
+            Target::Vms(names) => {
+                let mut vms = Vec::with_capacity(names.len());
+                for name in names {
+                    vms.push(self.resolve_vm(who, scope, name).await?);
+                }
+                Subject::Vms(vms)
+            }
+            Target::Job(id) => {
+                let job = self.store().job(*id).await?.filter(|j| may(who, scope, j.owner_id));
+                Subject::Job(job.ok_or_else(|| Error::new(Code::JobNotFound, format!("No job {id}.")))?)
+            }
+            Target::User(name) => {
+                let user =
+                    self.store().user_by_name(name.to_string()).await?.filter(|u| may(who, scope, u.id));
+                Subject::User(
+                    user.ok_or_else(|| {
+                        Error::new(Code::UserNotFound, format!("No account called “{name}”."))
+                    })?,
+                )
+            }
+        })
+    }
+
+    async fn resolve_vm(&self, who: &Principal, scope: Scope, name: &VmRef) -> Result<Vm> {
+        let owner = name.owner.as_ref().map_or(who.name(), UserName::as_str).to_owned();
+        let found = self.store().vm_by_name(owner, name.name.to_string()).await?;
+        found.filter(|vm| may(who, scope, vm.owner_id)).ok_or_else(|| {
+            let e = Error::new(Code::VmNotFound, format!("No VM called “{name}”."));
+            if scope == Scope::All && name.owner.is_none() {
+                e.hint("`vm ls --all` shows everybody's; write `NAME.OWNER` for another's.")
+            } else {
+                e
+            }
+        })
+    }
+}
+
+/// Whether the scope reaches a row of that owner.
+fn may(who: &Principal, scope: Scope, owner_id: i64) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Own => who.user_id() == owner_id,
+        Scope::None => false,
+    }
+}
+
+/// Mistakes are everyday; reaching for what is not allowed deserves a look.
+fn severity_of(code: Code) -> Severity {
+    match code {
+        Code::Forbidden => Severity::Medium,
+        Code::HostKeyMismatch => Severity::High,
+        Code::Internal | Code::DatabaseCorrupt => Severity::Medium,
+        _ => Severity::Low,
+    }
+}

@@ -1,0 +1,115 @@
+//! Events: written down first, then told to whoever follows.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use serde_json::json;
+
+use super::Portal;
+use crate::error::Result;
+use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
+
+/// Rows a minute that strangers can cause; what is beyond is counted and
+/// written as one row, so that no attack fills the disk.
+const STRANGERS_PER_MINUTE: u64 = 120;
+
+/// How many rows strangers have caused in this minute.
+#[derive(Debug, Default)]
+pub(super) struct StrangerBudget {
+    minute: AtomicI64,
+    used: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl StrangerBudget {
+    /// Whether one more row may be written, and how many were dropped before it
+    /// that nobody has told of yet.
+    fn take(&self, now: Time) -> (bool, u64) {
+        let minute = now.millis() / 60_000;
+        if self.minute.swap(minute, Ordering::Relaxed) != minute {
+            self.used.store(0, Ordering::Relaxed);
+        }
+        if self.used.fetch_add(1, Ordering::Relaxed) < STRANGERS_PER_MINUTE {
+            (true, self.dropped.swap(0, Ordering::Relaxed))
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            (false, 0)
+        }
+    }
+}
+
+impl Portal {
+    /// Writes an event down and tells those who follow.
+    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
+        let event = self.store().event_insert(draft, attempt).await?;
+        // No receiver is no error.
+        let _ = self.inner.events.send(event.clone());
+        Ok(event)
+    }
+
+    /// Writes down something that nobody asked for by an action.
+    pub(super) async fn record_own(
+        &self,
+        category: Category,
+        action: &'static str,
+        severity: Severity,
+        target: Option<String>,
+        message: String,
+    ) {
+        let draft = EventDraft {
+            category,
+            action,
+            outcome: Outcome::Success,
+            severity,
+            actor: String::from("system"),
+            actor_id: None,
+            source_ip: None,
+            target,
+            session: None,
+            message,
+            details: json!({}),
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, action, "an event is lost");
+        }
+    }
+
+    /// Writes down that somebody was not let in, within the strangers' budget.
+    pub(super) async fn record_refused_login(&self, name: &str, from: IpAddr, method: &'static str) {
+        let (write, dropped) = self.inner.strangers.take(Time::now());
+        if !write {
+            return;
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.login",
+            outcome: Outcome::Failure,
+            severity: Severity::Low,
+            actor: crate::model::text::short(name, 40),
+            actor_id: None,
+            source_ip: Some(from.to_string()),
+            target: None,
+            session: None,
+            message: String::from("A login was refused."),
+            details: json!({ "method": method, "not_written_before": dropped }),
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "a refused login is not written down");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_cause_bounded_rows() {
+        let budget = StrangerBudget::default();
+        let now = Time::from_millis(60_000_000);
+        let written = (0..10_000).filter(|_| budget.take(now).0).count() as u64;
+        assert_eq!(written, STRANGERS_PER_MINUTE);
+        let later = Time::from_millis(60_060_000);
+        assert_eq!(budget.take(later), (true, 10_000 - STRANGERS_PER_MINUTE));
+    }
+}

@@ -1,0 +1,185 @@
+//! The job runner. A job belongs to it, not to the session that asked: hanging
+//! up ends nothing. A job is written down before it begins, one at a time may
+//! change a VM, and what it does is told step by step.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Portal;
+use crate::error::{Code, Error, Result};
+use crate::model::{Job, JobState, Time, job::JobError};
+use crate::store::JobDraft;
+
+/// Jobs that work at once; others wait for their turn.
+const AT_ONCE: usize = 8;
+
+/// The jobs that are not over yet.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    live: Mutex<HashMap<i64, Live>>,
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug, Clone)]
+struct Live {
+    job: watch::Receiver<Job>,
+    cancel: CancellationToken,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Jobs { live: Mutex::default(), permits: Arc::new(Semaphore::new(AT_ONCE)), tasks: TaskTracker::new() }
+    }
+}
+
+/// A job from the inside.
+#[derive(Debug)]
+pub(super) struct JobCx {
+    pub portal: Portal,
+    job: watch::Sender<Job>,
+    cancel: CancellationToken,
+}
+
+impl JobCx {
+    /// Tells what is being done now; `percent` of the whole is behind it.
+    ///
+    /// # Errors
+    /// `cancelled` if somebody wants the job to stop: undo, and return this.
+    pub async fn step(&self, percent: u8, step: &str) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(Code::Cancelled, "The job was cancelled."));
+        }
+        self.tell(percent, step).await
+    }
+
+    /// Like [`JobCx::step`], where stopping is not possible any more.
+    pub async fn tell(&self, percent: u8, step: &str) -> Result<()> {
+        self.job.send_modify(|job| {
+            job.percent = percent;
+            step.clone_into(&mut job.step);
+        });
+        let job = self.job.borrow().clone();
+        self.portal.store().job_update(job).await
+    }
+
+    /// Waits for `work`, unless the job is cancelled first.
+    pub async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.cancel.cancelled() => Err(Error::new(Code::Cancelled, "The job was cancelled.")),
+        }
+    }
+}
+
+impl Portal {
+    /// Writes a job down and sets it going.
+    ///
+    /// # Errors
+    /// `vm.busy` if another job is changing the VM.
+    pub(super) async fn start_job<F, Fut>(&self, draft: JobDraft, body: F) -> Result<Job>
+    where
+        F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send,
+    {
+        let job = self.store().job_insert(draft).await?;
+        let (tx, rx) = watch::channel(job.clone());
+        let cancel = CancellationToken::new();
+        if let Ok(mut live) = self.inner.jobs.live.lock() {
+            live.insert(job.id, Live { job: rx, cancel: cancel.clone() });
+        }
+        let portal = self.clone();
+        let id = job.id;
+        self.inner.jobs.tasks.spawn(async move {
+            let cx = Arc::new(JobCx { portal: portal.clone(), job: tx, cancel });
+            portal.run_job(&cx, body).await;
+            if let Ok(mut live) = portal.inner.jobs.live.lock() {
+                live.remove(&id);
+            }
+        });
+        Ok(job)
+    }
+
+    async fn run_job<F, Fut>(&self, cx: &Arc<JobCx>, body: F)
+    where
+        F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send,
+    {
+        let _permit = Arc::clone(&self.inner.jobs.permits).acquire_owned().await;
+        cx.job.send_modify(|job| job.state = JobState::Running);
+        let result = body(Arc::clone(cx)).await;
+        let mut done = cx.job.borrow().clone();
+        done.finished_at = Some(Time::now());
+        match result {
+            Ok(()) => {
+                done.state = JobState::Succeeded;
+                done.percent = 100;
+                done.step = String::from("done");
+            }
+            Err(e) => {
+                done.state = if e.code == Code::Cancelled { JobState::Cancelled } else { JobState::Failed };
+                done.error = Some(JobError {
+                    code: e.code.as_str().to_owned(),
+                    message: e.message,
+                    hint: e.hint.into_owned(),
+                });
+            }
+        }
+        if let Err(e) = self.store().job_update(done.clone()).await {
+            tracing::error!(error = %e, job = done.id, "the end of a job is not written down");
+        }
+        self.changed();
+        cx.job.send_replace(done);
+    }
+
+    /// Follows a job. One that is over has its last state and no more.
+    pub(crate) async fn follow_job(&self, id: i64) -> Result<watch::Receiver<Job>> {
+        if let Some(live) = self.live_job(id) {
+            return Ok(live.job);
+        }
+        let job = self.store().job(id).await?;
+        let job = job.ok_or_else(|| Error::new(Code::JobNotFound, format!("No job {id}.")))?;
+        Ok(watch::channel(job).1)
+    }
+
+    /// The job as it is now: what is told is ahead of what is written.
+    pub(crate) fn job_now(&self, job: Job) -> Job {
+        self.live_job(job.id).map_or(job, |live| live.job.borrow().clone())
+    }
+
+    /// Asks a job to stop at its next step.
+    ///
+    /// # Errors
+    /// `job.state` if it is over.
+    pub(crate) fn cancel_job(&self, id: i64) -> Result<()> {
+        match self.live_job(id) {
+            Some(live) => {
+                live.cancel.cancel();
+                Ok(())
+            }
+            None => Err(Error::new(Code::JobState, format!("Job {id} is over already."))),
+        }
+    }
+
+    fn live_job(&self, id: i64) -> Option<Live> {
+        self.inner.jobs.live.lock().ok()?.get(&id).cloned()
+    }
+
+    pub(super) fn jobs_active(&self) -> u64 {
+        self.inner.jobs.live.lock().map_or(0, |live| live.len() as u64)
+    }
+
+    /// Waits for the jobs at work, so long as `patience` lasts; what is left is
+    /// marked `interrupted` at the next start.
+    pub async fn finish_jobs(&self, patience: std::time::Duration) {
+        self.inner.jobs.tasks.close();
+        if tokio::time::timeout(patience, self.inner.jobs.tasks.wait()).await.is_err() {
+            tracing::warn!("jobs are left unfinished");
+        }
+    }
+}

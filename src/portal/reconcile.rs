@@ -1,0 +1,199 @@
+//! The driver's truth and the table's, brought together: at the start, when the
+//! backend comes back, whenever something happens to a domain, and now and then.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use uuid::Uuid;
+
+use super::Portal;
+use crate::driver::{Domain, DomainState, DriverEvent};
+use crate::error::Result;
+use crate::model::{Category, Severity, Vm, VmState};
+
+/// A look at everything, should an event have been lost.
+const EVERY: Duration = Duration::from_secs(60);
+
+fn vm_state(state: DomainState) -> (VmState, Option<String>) {
+    match state {
+        DomainState::Running => (VmState::Running, None),
+        DomainState::Paused => (VmState::Paused, None),
+        DomainState::Stopped => (VmState::Stopped, None),
+        DomainState::Crashed => (VmState::Error, Some(String::from("Its guest or its emulator crashed."))),
+    }
+}
+
+impl Portal {
+    /// What a start owes to a stop in the middle: jobs are marked, half-made
+    /// machines undone or taken on, half-removed ones removed.
+    pub(super) async fn recover(&self) -> Result<()> {
+        for job in self.store().jobs_interrupt().await? {
+            let message = format!(
+                "Job {} ({} of {}) was interrupted by a stop of the portal.",
+                job.id, job.action, job.target
+            );
+            self.record_own(
+                Category::Host,
+                "job.interrupted",
+                Severity::Medium,
+                Some(job.target.clone()),
+                message,
+            )
+            .await;
+            let vm = match job.vm_id {
+                Some(id) => self.store().vm(id).await?,
+                None => None,
+            };
+            if let Some(vm) = vm
+                && job.action == "vm.destroy"
+            {
+                self.erase_or_complain(&vm).await;
+            }
+        }
+        for vm in self.store().vms(None).await? {
+            if vm.state == VmState::Pending {
+                match self.driver().state(vm.uuid).await {
+                    Ok(Some(DomainState::Running)) => self.set_vm_state(&vm, VmState::Running, None).await?,
+                    Ok(_) => self.erase_or_complain(&vm).await,
+                    Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a half-made VM has to wait"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn erase_or_complain(&self, vm: &Vm) {
+        match self.erase_vm(vm).await {
+            Ok(()) => tracing::info!(vm = vm.full_name(), "a half-made or half-removed VM is gone"),
+            Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a VM could not be removed yet"),
+        }
+    }
+
+    /// Follows the driver until the portal is dropped.
+    pub(super) async fn follow_driver(self) {
+        let mut events = self.driver().events();
+        let mut recovered = false;
+        loop {
+            let everything = match tokio::time::timeout(EVERY, events.recv()).await {
+                Ok(Ok(DriverEvent::State(uuid, state))) => {
+                    self.note_state(uuid, state).await;
+                    false
+                }
+                Ok(Ok(DriverEvent::Undefined(_) | DriverEvent::Connected))
+                | Ok(Err(RecvError::Lagged(_)))
+                | Err(_) => true,
+                Ok(Ok(DriverEvent::Disconnected)) => {
+                    self.record_own(
+                        Category::Host,
+                        "driver.disconnected",
+                        Severity::High,
+                        None,
+                        String::from("The driver's backend went away."),
+                    )
+                    .await;
+                    false
+                }
+                Ok(Err(RecvError::Closed)) => return,
+            };
+            if everything && let Err(e) = self.look_at_everything(&mut recovered).await {
+                tracing::warn!(error = %e, "the driver cannot be asked about its domains");
+            }
+        }
+    }
+
+    async fn look_at_everything(&self, recovered: &mut bool) -> Result<()> {
+        if !*recovered {
+            *recovered = true;
+            self.retry_half_made().await?;
+        }
+        self.reconcile().await
+    }
+
+    /// Half-made machines that the start could not undo, the backend being down.
+    async fn retry_half_made(&self) -> Result<()> {
+        for vm in self.store().vms(None).await? {
+            if vm.state == VmState::Pending
+                && !self.is_busy(&vm).await?
+                && self.driver().state(vm.uuid).await?.is_none()
+            {
+                self.erase_or_complain(&vm).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_busy(&self, vm: &Vm) -> Result<bool> {
+        let jobs = self.store().jobs(Some(vm.owner_id), 1000).await?;
+        Ok(jobs.iter().any(|j| j.vm_id == Some(vm.id) && !j.state.is_final()))
+    }
+
+    async fn note_state(&self, uuid: Uuid, state: DomainState) {
+        let vm = match self.store().vm_by_uuid(uuid).await {
+            Ok(Some(vm)) => vm,
+            // Another portal's, or nobody's.
+            Ok(None) => return,
+            Err(e) => {
+                tracing::error!(error = %e, "a domain's state is not written down");
+                return;
+            }
+        };
+        if let Err(e) = self.take_state(&vm, Some(state)).await {
+            tracing::error!(error = %e, "a domain's state is not written down");
+        }
+    }
+
+    async fn take_state(&self, vm: &Vm, state: Option<DomainState>) -> Result<()> {
+        let (state, fault) = match state {
+            Some(state) => vm_state(state),
+            None => (
+                VmState::Error,
+                Some(String::from(
+                    "Its domain is gone from the host. `vm start` makes it again from its disk.",
+                )),
+            ),
+        };
+        // While it is being made, only a running domain says anything new.
+        if vm.state == state || (vm.state == VmState::Pending && state != VmState::Running) {
+            return Ok(());
+        }
+        tracing::info!(vm = vm.full_name(), from = %vm.state, to = %state, "a VM changed");
+        self.set_vm_state(vm, state, fault).await
+    }
+
+    /// Compares every row with every domain of this portal's.
+    pub(super) async fn reconcile(&self) -> Result<()> {
+        let domains = self.driver().list(&self.domain_prefix()).await?;
+        let vms = self.store().vms(None).await?;
+        for vm in &vms {
+            let domain = domains.iter().find(|d| d.uuid == vm.uuid);
+            if domain.is_some() || !self.is_busy(vm).await? {
+                self.take_state(vm, domain.map(|d| d.state)).await?;
+            }
+        }
+        for domain in &domains {
+            // Asked again: it may have been written down since.
+            if self.store().vm_by_uuid(domain.uuid).await?.is_none() {
+                self.remove_orphan(domain).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_orphan(&self, domain: &Domain) {
+        let dir = self.inner.data_dir.join("vms").join(domain.uuid.to_string());
+        let message = match self.driver().undefine(domain.uuid, &dir).await {
+            Ok(()) => format!("The domain {} belonged to no VM and was removed.", domain.name),
+            Err(e) => {
+                format!("The domain {} belongs to no VM and could not be removed: {}", domain.name, e.message)
+            }
+        };
+        self.record_own(
+            Category::Host,
+            "domain.orphan",
+            Severity::Medium,
+            Some(domain.name.clone()),
+            message,
+        )
+        .await;
+    }
+}

@@ -1,0 +1,134 @@
+//! Who is signed in now, and what every stream of theirs counts into.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Code, Error, Result};
+use crate::model::Time;
+
+/// One signed-in connection.
+#[derive(Debug)]
+pub struct Session {
+    /// Short, unique, in every event of the session.
+    pub id: String,
+    /// The account's number.
+    pub user_id: i64,
+    /// The account's name.
+    pub user_name: String,
+    /// From where.
+    pub source_ip: IpAddr,
+    /// Since when.
+    pub since: Time,
+    /// Ends every channel of the connection.
+    pub kill: CancellationToken,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    last_input: AtomicI64,
+}
+
+impl Session {
+    /// Counts bytes from the person, which also show that somebody is there.
+    pub fn count_in(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.last_input.store(Time::now().millis(), Ordering::Relaxed);
+    }
+
+    /// Counts bytes to the person.
+    pub fn count_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes from the person.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Bytes to the person.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// Seconds since the last input.
+    pub fn idle_s(&self) -> u64 {
+        Time::now().seconds_since(Time::from_millis(self.last_input.load(Ordering::Relaxed)))
+    }
+}
+
+/// Every signed-in connection.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    live: Mutex<HashMap<String, Arc<Session>>>,
+    /// Bytes of sessions that have ended.
+    ended_in: AtomicU64,
+    ended_out: AtomicU64,
+}
+
+impl Sessions {
+    /// Takes in a connection that was let in.
+    ///
+    /// # Errors
+    /// `quota` if the account has `limit` connections already.
+    pub(super) fn open(
+        &self,
+        user_id: i64,
+        user_name: &str,
+        source_ip: IpAddr,
+        limit: u32,
+    ) -> Result<Arc<Session>> {
+        let now = Time::now();
+        let session = Arc::new(Session {
+            id: uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect(),
+            user_id,
+            user_name: user_name.to_owned(),
+            source_ip,
+            since: now,
+            kill: CancellationToken::new(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            last_input: AtomicI64::new(now.millis()),
+        });
+        let mut live = self.live.lock().map_err(|_| Error::internal("sessions poisoned"))?;
+        let count = live.values().filter(|s| s.user_id == user_id).count();
+        if count >= limit as usize {
+            return Err(Error::new(
+                Code::Quota,
+                format!("This account has {count} connections open, and may have {limit}."),
+            )
+            .hint("Close one of them."));
+        }
+        live.insert(session.id.clone(), Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Forgets a connection that has ended, and ends what is left of it.
+    pub fn close(&self, session: &Session) {
+        session.kill.cancel();
+        if let Ok(mut live) = self.live.lock()
+            && live.remove(&session.id).is_some()
+        {
+            self.ended_in.fetch_add(session.bytes_in(), Ordering::Relaxed);
+            self.ended_out.fetch_add(session.bytes_out(), Ordering::Relaxed);
+        }
+    }
+
+    /// Every connection, oldest first.
+    pub fn list(&self) -> Vec<Arc<Session>> {
+        let mut all: Vec<_> = self.live.lock().map(|l| l.values().cloned().collect()).unwrap_or_default();
+        all.sort_by_key(|s: &Arc<Session>| s.since);
+        all
+    }
+
+    /// Bytes relayed since the start: from people, to people.
+    pub fn totals(&self) -> (u64, u64) {
+        let live = self.list();
+        let sum = |f: fn(&Session) -> u64| live.iter().map(|s| f(s)).sum::<u64>();
+        (
+            self.ended_in.load(Ordering::Relaxed) + sum(Session::bytes_in),
+            self.ended_out.load(Ordering::Relaxed) + sum(Session::bytes_out),
+        )
+    }
+}

@@ -1,0 +1,117 @@
+//! Jobs.
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Store, is_duplicate, unknown_word};
+use crate::error::{Code, Error, Result};
+use crate::model::{Job, JobState, Time, job::JobError};
+
+const JOB: &str = "id, action, target, state, step, percent, error, created_at, finished_at, owner_id, vm_id";
+/// Ended jobs that are kept, newest first.
+const KEPT: u32 = 10_000;
+
+/// A job to be written down before it begins.
+#[derive(Debug, Clone)]
+pub struct JobDraft {
+    /// The action that it carries out.
+    pub action: &'static str,
+    /// What it works on.
+    pub target: String,
+    /// Whose job it is.
+    pub owner_id: i64,
+    /// The VM that it changes.
+    pub vm_id: Option<i64>,
+}
+
+fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
+    let state: String = r.get(3)?;
+    let error: Option<String> = r.get(6)?;
+    Ok(Job {
+        id: r.get(0)?,
+        action: r.get(1)?,
+        target: r.get(2)?,
+        state: JobState::parse(&state).ok_or_else(|| unknown_word(3, &state))?,
+        step: r.get(4)?,
+        percent: r.get(5)?,
+        error: error.and_then(|e| serde_json::from_str::<JobError>(&e).ok()),
+        created_at: Time::from_millis(r.get(7)?),
+        finished_at: r.get::<_, Option<i64>>(8)?.map(Time::from_millis),
+        owner_id: r.get(9)?,
+        vm_id: r.get(10)?,
+    })
+}
+
+impl Store {
+    /// Writes a job down, `queued`.
+    ///
+    /// # Errors
+    /// `vm.busy` if another job is changing the VM.
+    pub async fn job_insert(&self, draft: JobDraft) -> Result<Job> {
+        self.write(move |t| {
+            let sql = format!(
+                "INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at)
+                 VALUES (?1, ?2, ?3, ?4, 'queued', ?5) RETURNING {JOB}"
+            );
+            let values = (draft.action, &draft.target, draft.owner_id, draft.vm_id, Time::now().millis());
+            let made = t.query_row(&sql, values, job).map_err(|e| {
+                if is_duplicate(&e) {
+                    Error::new(Code::VmBusy, format!("“{}” is being changed by another job.", draft.target))
+                } else {
+                    e.into()
+                }
+            })?;
+            t.execute(
+                "DELETE FROM jobs WHERE id <= ?1 AND finished_at IS NOT NULL",
+                [made.id - i64::from(KEPT)],
+            )?;
+            Ok(made)
+        })
+        .await
+    }
+
+    /// Writes down where a job is.
+    pub async fn job_update(&self, job: Job) -> Result<()> {
+        self.write(move |t| {
+            let error = job.error.and_then(|e| serde_json::to_string(&e).ok());
+            let sql = "UPDATE jobs SET state = ?2, step = ?3, percent = ?4, error = ?5, finished_at = ?6 WHERE id = ?1";
+            let finished = job.finished_at.map(Time::millis);
+            t.execute(sql, (job.id, job.state.as_str(), job.step, job.percent, error, finished))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The job of that number.
+    pub async fn job(&self, id: i64) -> Result<Option<Job>> {
+        self.read(move |c| {
+            let sql = format!("SELECT {JOB} FROM jobs WHERE id = ?1");
+            Ok(c.prepare_cached(&sql)?.query_row([id], job).optional()?)
+        })
+        .await
+    }
+
+    /// The latest jobs of one account, or of all, newest first.
+    pub async fn jobs(&self, owner_id: Option<i64>, limit: u32) -> Result<Vec<Job>> {
+        self.read(move |c| {
+            let sql =
+                format!("SELECT {JOB} FROM jobs WHERE ?1 IS NULL OR owner_id = ?1 ORDER BY id DESC LIMIT ?2");
+            Ok(c.prepare_cached(&sql)?.query_map((owner_id, limit), job)?.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Marks every unfinished job `interrupted` and returns those: the portal has just started.
+    pub async fn jobs_interrupt(&self) -> Result<Vec<Job>> {
+        self.write(|t| {
+            let sql = format!(
+                "UPDATE jobs SET state = 'interrupted', finished_at = ?1
+                 WHERE state IN ('queued', 'running') RETURNING {JOB}"
+            );
+            let mut statement = t.prepare(&sql)?;
+            let interrupted =
+                statement.query_map([Time::now().millis()], job)?.collect::<rusqlite::Result<_>>()?;
+            Ok(interrupted)
+        })
+        .await
+    }
+}

@@ -1,0 +1,239 @@
+//! Accounts and their keys.
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Store, is_duplicate, unknown_word};
+use crate::error::{Code, Error, Result};
+use crate::model::{Role, SshKey, Time, User};
+
+const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
+const KEY: &str = "id, user_id, algorithm, fingerprint, note, line, created_at, last_used_at";
+
+/// An account to be made.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// What it signs in as.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// PHC string; none: no password login.
+    pub password_hash: Option<String>,
+    /// It must choose a password first.
+    pub must_change_password: bool,
+    /// Its first key.
+    pub key: Option<NewKey>,
+}
+
+/// A key to be added.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`
+    pub fingerprint: String,
+    /// What its owner calls it.
+    pub note: String,
+    /// Algorithm and base64.
+    pub line: String,
+}
+
+/// What a login is checked against.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The account.
+    pub user: User,
+    /// PHC string.
+    pub password_hash: Option<String>,
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    let role: String = row.get(2)?;
+    Ok(User {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        role: Role::parse(&role).ok_or_else(|| unknown_word(2, &role))?,
+        enabled: row.get(3)?,
+        must_change_password: row.get(4)?,
+        created_at: Time::from_millis(row.get(5)?),
+        last_login_at: row.get::<_, Option<i64>>(6)?.map(Time::from_millis),
+    })
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<SshKey> {
+    Ok(SshKey {
+        id: row.get(0)?,
+        user_id: row.get(1)?,
+        algorithm: row.get(2)?,
+        fingerprint: row.get(3)?,
+        note: row.get(4)?,
+        line: row.get(5)?,
+        created_at: Time::from_millis(row.get(6)?),
+        last_used_at: row.get::<_, Option<i64>>(7)?.map(Time::from_millis),
+    })
+}
+
+fn insert_key(t: &rusqlite::Transaction<'_>, user_id: i64, new: &NewKey) -> Result<SshKey> {
+    let sql = format!(
+        "INSERT INTO ssh_keys (user_id, algorithm, fingerprint, note, line, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING {KEY}"
+    );
+    let values = (user_id, &new.algorithm, &new.fingerprint, &new.note, &new.line, Time::now().millis());
+    t.query_row(&sql, values, key).map_err(|e| {
+        if is_duplicate(&e) {
+            Error::new(Code::Exists, format!("The key {} is on this account already.", new.fingerprint))
+                .hint("`key ls` shows its keys.")
+        } else {
+            e.into()
+        }
+    })
+}
+
+impl Store {
+    /// Makes an account, with its first key if it has one.
+    ///
+    /// # Errors
+    /// `exists` if the name is taken.
+    pub async fn user_insert(&self, new: NewUser) -> Result<User> {
+        self.write(move |t| {
+            let sql = format!(
+                "INSERT INTO users (name, role, password_hash, must_change_password, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5) RETURNING {USER}"
+            );
+            let values = (
+                &new.name,
+                new.role.as_str(),
+                &new.password_hash,
+                new.must_change_password,
+                Time::now().millis(),
+            );
+            let made = t.query_row(&sql, values, user).map_err(|e| {
+                if is_duplicate(&e) {
+                    Error::new(Code::Exists, format!("There is an account called “{}” already.", new.name))
+                } else {
+                    e.into()
+                }
+            })?;
+            if let Some(key) = &new.key {
+                insert_key(t, made.id, key)?;
+            }
+            Ok(made)
+        })
+        .await
+    }
+
+    /// The account of that number.
+    pub async fn user(&self, id: i64) -> Result<Option<User>> {
+        self.read(move |c| {
+            let sql = format!("SELECT {USER} FROM users WHERE id = ?1");
+            Ok(c.prepare_cached(&sql)?.query_row([id], user).optional()?)
+        })
+        .await
+    }
+
+    /// The account of that name.
+    pub async fn user_by_name(&self, name: String) -> Result<Option<User>> {
+        Ok(self.credentials(name).await?.map(|c| c.user))
+    }
+
+    /// The account of that name, with what its login is checked against.
+    pub async fn credentials(&self, name: String) -> Result<Option<Credentials>> {
+        self.read(move |c| {
+            let sql = format!("SELECT {USER}, password_hash FROM users WHERE name = ?1");
+            let found = c
+                .prepare_cached(&sql)?
+                .query_row([name], |r| Ok(Credentials { user: user(r)?, password_hash: r.get(7)? }))
+                .optional()?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Every account, by name.
+    pub async fn users(&self) -> Result<Vec<User>> {
+        self.read(|c| {
+            let sql = format!("SELECT {USER} FROM users ORDER BY name");
+            Ok(c.prepare_cached(&sql)?.query_map([], user)?.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// How many accounts there are.
+    pub async fn user_count(&self) -> Result<u32> {
+        self.read(|c| Ok(c.query_row("SELECT count(*) FROM users", [], |r| r.get(0))?)).await
+    }
+
+    /// Gives the account another password hash.
+    pub async fn set_password(&self, user_id: i64, hash: String, must_change: bool) -> Result<()> {
+        self.write(move |t| {
+            let sql = "UPDATE users SET password_hash = ?2, must_change_password = ?3 WHERE id = ?1";
+            t.execute(sql, (user_id, hash, must_change))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes down that the account signed in, and with which key.
+    pub async fn note_login(&self, user_id: i64, key_id: Option<i64>) -> Result<()> {
+        self.write(move |t| {
+            let now = Time::now().millis();
+            t.execute("UPDATE users SET last_login_at = ?2 WHERE id = ?1", (user_id, now))?;
+            t.execute("UPDATE ssh_keys SET last_used_at = ?2 WHERE id = ?1", (key_id, now))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds a key to the account.
+    ///
+    /// # Errors
+    /// `exists` if the account has it already.
+    pub async fn key_insert(&self, user_id: i64, new: NewKey) -> Result<SshKey> {
+        self.write(move |t| insert_key(t, user_id, &new)).await
+    }
+
+    /// The account's keys, oldest first.
+    pub async fn keys(&self, user_id: i64) -> Result<Vec<SshKey>> {
+        self.read(move |c| {
+            let sql = format!("SELECT {KEY} FROM ssh_keys WHERE user_id = ?1 ORDER BY id");
+            Ok(c.prepare_cached(&sql)?.query_map([user_id], key)?.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// The key of that fingerprint on the account of that name. One query for
+    /// known and unknown names alike.
+    pub async fn key_of(&self, name: String, fingerprint: String) -> Result<Option<(User, SshKey)>> {
+        self.read(move |c| {
+            let sql = "SELECT k.id, k.user_id, k.algorithm, k.fingerprint, k.note, k.line, k.created_at, k.last_used_at,
+                              u.id, u.name, u.role, u.enabled, u.must_change_password, u.created_at, u.last_login_at
+                       FROM users u JOIN ssh_keys k ON k.user_id = u.id
+                       WHERE u.name = ?1 AND k.fingerprint = ?2";
+            let found = c
+                .prepare_cached(sql)?
+                .query_row((name, fingerprint), |r| {
+                    let role: String = r.get(10)?;
+                    let user = User {
+                        id: r.get(8)?,
+                        name: r.get(9)?,
+                        role: Role::parse(&role).ok_or_else(|| unknown_word(10, &role))?,
+                        enabled: r.get(11)?,
+                        must_change_password: r.get(12)?,
+                        created_at: Time::from_millis(r.get(13)?),
+                        last_login_at: r.get::<_, Option<i64>>(14)?.map(Time::from_millis),
+                    };
+                    Ok((user, key(r)?))
+                })
+                .optional()?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Removes a key from the account; true if it was there.
+    pub async fn key_delete(&self, user_id: i64, key_id: i64) -> Result<bool> {
+        self.write(move |t| {
+            Ok(t.execute("DELETE FROM ssh_keys WHERE user_id = ?1 AND id = ?2", (user_id, key_id))? == 1)
+        })
+        .await
+    }
+}

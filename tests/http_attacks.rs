@@ -97,6 +97,32 @@ fn clients_that_never_read_their_answer() {
     assert_alive(&portal);
 }
 
+/// More connections than there are seats, again and again, from the honest client's own address.
+#[test]
+fn a_flood_of_connections() {
+    let portal = serve(healthy(), None, Limits::default());
+    let (addr, end) = (portal.server.addr(), Instant::now() + Duration::from_secs(2));
+    let flood = move || {
+        let mut held = std::collections::VecDeque::new();
+        while Instant::now() < end {
+            held.extend(TcpStream::connect(addr));
+            if held.len() > 200 {
+                held.pop_front();
+            }
+        }
+    };
+    let floods: Vec<_> = (0..2).map(|_| std::thread::spawn(flood)).collect();
+    let (mut asked, mut answered) = (0, 0);
+    while Instant::now() < end {
+        asked += 1;
+        answered += u32::from(portal.get("/livez").body == "alive\n");
+    }
+    floods.into_iter().for_each(|f| f.join().unwrap());
+    println!("{answered} of {asked} answered");
+    assert!(asked > 20 && answered * 10 > asked * 9, "{answered} of {asked} answered");
+    assert_alive(&portal);
+}
+
 #[test]
 fn clients_that_vanish() {
     let portal = serve(healthy(), None, hasty());

@@ -19,26 +19,45 @@ const POLL: Duration = Duration::from_millis(200);
 /// The answering thread; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Backend {
-    directory: Directory,
+    door: Arc<Door>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where tiny_http is to be found.
+#[derive(Debug)]
+pub(super) struct Door {
+    directory: Directory,
+    closed: AtomicBool,
+}
+
+impl Door {
+    /// The socket that it answers on.
+    pub fn path(&self) -> PathBuf {
+        self.directory.0.join("s")
+    }
+
+    /// Tells that nobody listens there; that is mended within a second.
+    pub fn report_closed(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Backend {
     /// Starts tiny_http, which answers with `site`.
     pub fn start(site: Site) -> Result<Backend> {
-        let (directory, server) = open()?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (path, stopped) = (directory.socket(), stop.clone());
+        let (door, server) = open()?;
+        let (door, stop) = (Arc::new(door), Arc::new(AtomicBool::new(false)));
+        let (inside, stopped) = (door.clone(), stop.clone());
         let thread = std::thread::Builder::new()
             .name("http".into())
-            .spawn(move || answer_until(&stopped, server, &path, &site))?;
-        Ok(Backend { directory, stop, thread: Some(thread) })
+            .spawn(move || answer_until(&stopped, server, &inside, &site))?;
+        Ok(Backend { door, stop, thread: Some(thread) })
     }
 
-    /// The socket that it answers on.
-    pub fn path(&self) -> PathBuf {
-        self.directory.socket()
+    /// For whoever wants to ask it.
+    pub fn door(&self) -> Arc<Door> {
+        self.door.clone()
     }
 }
 
@@ -63,10 +82,6 @@ impl Directory {
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Directory(path))
     }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("s")
-    }
 }
 
 impl Drop for Directory {
@@ -78,11 +93,12 @@ impl Drop for Directory {
 }
 
 /// `TMPDIR` may be missing, full, or too deep for a socket's name (108 bytes).
-fn open() -> Result<(Directory, Server)> {
+fn open() -> Result<(Door, Server)> {
     let mut why = String::from("no directory");
     for parent in [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/dev/shm")] {
-        let made = Directory::new(&parent).and_then(|d| listen(&d.socket()).map(|s| (d, s)));
-        match made {
+        let door =
+            Directory::new(&parent).map(|directory| Door { directory, closed: AtomicBool::new(false) });
+        match door.and_then(|door| listen(&door.path()).map(|server| (door, server))) {
             Ok(made) => return Ok(made),
             Err(e) => why = format!("{}: {e}", parent.display()),
         }
@@ -94,24 +110,26 @@ fn listen(path: &Path) -> std::io::Result<Server> {
     Server::from_listener(UnixListener::bind(path)?, None).map_err(std::io::Error::other)
 }
 
-/// tiny_http gives up for good when one `accept` fails, as it does while the
-/// process is out of descriptors; then it is started anew.
-fn answer_until(stop: &AtomicBool, server: Server, path: &Path, site: &Site) {
+/// tiny_http gives up for good when one `accept` fails, and dies without a word
+/// when it cannot get another descriptor or thread for a connection that it
+/// has accepted. Then it is started anew.
+fn answer_until(stop: &AtomicBool, server: Server, door: &Door, site: &Site) {
     let mut server = Some(server);
     while !stop.load(Ordering::Relaxed) {
         let Some(running) = server.as_ref() else {
             std::thread::sleep(POLL);
-            server = listen(path).ok();
+            server = listen(&door.path()).ok();
+            door.closed.store(server.is_none(), Ordering::Relaxed);
             continue;
         };
         match running.recv_timeout(POLL) {
             Ok(Some(request)) => respond(request, site),
-            Ok(None) => {}
-            Err(e) => {
-                tracing::warn!(%e, "tiny_http stopped listening; starting it again");
+            Ok(None) if !door.closed.load(Ordering::Relaxed) => {}
+            Ok(None) | Err(_) => {
+                tracing::warn!("tiny_http has stopped listening; starting it again");
                 // Dropping it takes its socket's file away: before the next one is made.
                 server = None;
-                let _ = std::fs::remove_file(path);
+                let _ = std::fs::remove_file(door.path());
             }
         }
     }

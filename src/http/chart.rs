@@ -37,6 +37,7 @@ impl Chart {
         };
         let across = sample_s.saturating_mul(ACROSS as u64);
         let from = match (across / 60, across % 60) {
+            (0, 0) => String::new(),
             (minutes @ 1.., 0) => format!("{minutes} min ago"),
             _ => format!("{} ago", span(across)),
         };
@@ -59,7 +60,9 @@ fn summary(samples: &[f64]) -> String {
     let mean = samples.iter().sum::<f64>() / samples.len() as f64;
     let lowest = samples.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = samples.iter().copied().fold(0.0, f64::max);
-    format!("Now {now:.0} %, mean {mean:.0} %, lowest {lowest:.0} %, highest {highest:.0} %.")
+    format!(
+        "Now {now:.0}\u{a0}%, mean {mean:.0}\u{a0}%, lowest {lowest:.0}\u{a0}%, highest {highest:.0}\u{a0}%."
+    )
 }
 
 /// Within 0 to 100, whatever was measured.
@@ -77,7 +80,7 @@ mod tests {
         assert_eq!(chart.line, "590.0,100.0 595.0,0.0");
         assert_eq!(chart.area, "590.0,100 590.0,100.0 595.0,0.0 595,100");
         assert_eq!(chart.from, "10 min ago");
-        assert_eq!(chart.summary, "Now 100 %, mean 50 %, lowest 0 %, highest 100 %.");
+        assert_eq!(chart.summary.replace('\u{a0}', " "), "Now 100 %, mean 50 %, lowest 0 %, highest 100 %.");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What stands between strangers and tiny_http: one thread, bounded in
 //! connections, bytes and time. See the module's head for why.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use super::answer::{self, Answer};
+use super::backend::Door;
 use super::head::{Head, Progress, Reader};
 use super::seats::{Seat, Seats};
 use crate::error::Result;
@@ -29,21 +30,21 @@ const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 const MAX_LINGER: usize = 2 * 1024 * 1024;
 
 struct Gate {
-    backend: PathBuf,
+    door: Arc<Door>,
     limits: Limits,
     inside: Semaphore,
 }
 
 /// Starts the thread that lets strangers in from `listener` (non-blocking) to
-/// the socket `backend`, until `stop`.
+/// tiny_http behind `door`, until `stop`.
 pub(super) fn spawn(
     listener: TcpListener,
-    backend: PathBuf,
+    door: Arc<Door>,
     limits: Limits,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let gate = Arc::new(Gate { backend, limits, inside: Semaphore::new(INSIDE) });
+    let gate = Arc::new(Gate { door, limits, inside: Semaphore::new(INSIDE) });
     let run = move || {
         runtime.block_on(async {
             tokio::select! {
@@ -108,11 +109,22 @@ impl Gate {
         }
     }
 
+    async fn enter(&self) -> std::io::Result<UnixStream> {
+        let entered = UnixStream::connect(self.door.path()).await;
+        // Anything else, such as a want of descriptors, is not the door's fault.
+        if let Err(ErrorKind::ConnectionRefused | ErrorKind::NotFound) =
+            entered.as_ref().map_err(|e| e.kind())
+        {
+            self.door.report_closed();
+        }
+        entered
+    }
+
     /// tiny_http's answer, or our apology.
     async fn ask(&self, head: &Head) -> Vec<u8> {
         let asked = timeout(ANSWER_DEADLINE, async {
             let _inside = self.inside.acquire().await.map_err(std::io::Error::other)?;
-            let mut backend = UnixStream::connect(&self.backend).await?;
+            let mut backend = self.enter().await?;
             backend.write_all(head.to_request().as_bytes()).await?;
             let mut response = Vec::with_capacity(4096);
             backend.take(MAX_ANSWER).read_to_end(&mut response).await?;

@@ -68,10 +68,9 @@ impl Reader {
         let room = MAX_HEAD - self.bytes.len();
         let overflows = came.len() > room;
         self.bytes.extend_from_slice(came.get(..room).unwrap_or(came));
-        match self.advance() {
-            Progress::More if overflows || self.bytes.len() == MAX_HEAD => Progress::Refused(self.too_long()),
-            progress => progress,
-        }
+        let full = overflows || self.bytes.len() == MAX_HEAD;
+        let progress = self.advance();
+        if full && progress == Progress::More { Progress::Refused(self.too_long()) } else { progress }
     }
 
     fn advance(&mut self) -> Progress {

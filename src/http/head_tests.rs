@@ -16,7 +16,7 @@ fn status(bytes: &[u8]) -> Option<u16> {
 fn target(bytes: &[u8]) -> String {
     match push(bytes) {
         Progress::Done(head) => head.target,
-        other => panic!("{other:?}"),
+        other @ (Progress::More | Progress::Refused(_)) => panic!("{other:?}"),
     }
 }
 
@@ -124,7 +124,7 @@ proptest! {
         let mut reader = Reader::default();
         let outcome = match reader.push(a) {
             Progress::More => reader.push(b),
-            early => early,
+            early @ (Progress::Done(_) | Progress::Refused(_)) => early,
         };
         prop_assert_eq!(outcome, push(&whole));
     }

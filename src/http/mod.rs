@@ -108,7 +108,7 @@ impl HttpServer {
         let addr = listener.local_addr()?;
         let stop = CancellationToken::new();
         let backend = Backend::start(Site::new(token.as_deref(), published)?)?;
-        let gate = gate::spawn(listener, backend.path(), limits, stop.clone())?;
+        let gate = gate::spawn(listener, backend.door(), limits, stop.clone())?;
         Ok(HttpServer { addr, stop, gate: Some(gate), backend: Some(backend) })
     }
 

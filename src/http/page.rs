@@ -112,8 +112,8 @@ struct Gauge {
     percent: f64,
     figure: String,
     detail: String,
-    /// Nearly used up.
-    high: bool,
+    /// Nearly used up, in a word; empty if not.
+    warning: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,7 +147,7 @@ impl View {
             vms_total: p.gauges.vms.iter().fold(0, |sum, n| sum.saturating_add(*n)),
             facts: facts(p),
             version: p.version,
-            measured_at: if snapshot.is_first() { "not yet".into() } else { p.at.to_string() },
+            measured_at: if snapshot.is_first() { "not yet".into() } else { plainly(p.at) },
         }
     }
 }
@@ -200,22 +200,21 @@ fn parts(snapshot: &Snapshot) -> Vec<Part> {
 }
 
 fn gauges(g: &Gauges) -> Vec<Gauge> {
-    let gauge = |name, value: f64, detail| {
+    let gauge = |name, value: f64, detail, warning| {
         let percent = percent(value).round();
-        Gauge { name, percent, figure: format!("{percent} %"), detail, high: percent >= 90.0 }
+        let warning = if percent >= 90.0 { warning } else { "" };
+        Gauge { name, percent, figure: format!("{percent}\u{a0}%"), detail, warning }
     };
     let disk_used = g.disk_total_bytes.saturating_sub(g.disk_free_bytes);
     #[allow(clippy::cast_precision_loss)]
     let disk = disk_used as f64 / g.disk_total_bytes.max(1) as f64 * 100.0;
+    let processors = format!("{}, load {:.2}", several(u64::from(g.cpus), "processor"), g.load1);
     let of = |used, total| format!("{} of {} in use", bytes(used), bytes(total));
+    let memory = of(g.memory_used_bytes, g.memory_total_bytes);
     vec![
-        gauge(
-            "Processor",
-            g.cpu_percent,
-            format!("{}, load {:.2}", several(u64::from(g.cpus), "processor"), g.load1),
-        ),
-        gauge("Memory", g.memory_percent(), of(g.memory_used_bytes, g.memory_total_bytes)),
-        gauge("Disk", disk, of(disk_used, g.disk_total_bytes)),
+        gauge("Processor", g.cpu_percent, processors, "busy"),
+        gauge("Memory", g.memory_percent(), memory, "nearly full"),
+        gauge("Disk", disk, of(disk_used, g.disk_total_bytes), "nearly full"),
     ]
 }
 
@@ -230,7 +229,7 @@ fn facts(p: &Published) -> Vec<Fact> {
     let fact = |name, figure: String, detail: String| Fact { name, figure, detail };
     let uptime = match p.started_at {
         unknown if unknown == Time::default() => fact("Uptime", "–".into(), "not known yet".into()),
-        start => fact("Uptime", span(p.at.seconds_since(start)), format!("since {start}")),
+        start => fact("Uptime", span(p.at.seconds_since(start)), format!("since {}", plainly(start))),
     };
     vec![
         fact("Sessions", g.active_sessions.to_string(), format!("{} signing in", g.startups)),
@@ -239,6 +238,11 @@ fn facts(p: &Published) -> Vec<Fact> {
         fact("Logins", c.logins_succeeded.to_string(), format!("{} refused", c.logins_failed)),
         uptime,
     ]
+}
+
+/// `2026-07-14 03:33:20 UTC`.
+fn plainly(t: Time) -> String {
+    t.to_string().replace('T', " ").replace('Z', " UTC")
 }
 
 fn several(n: u64, what: &str) -> String {

@@ -87,7 +87,8 @@ library_packages() {
 
 unpack_packages() {
     for package in "$WORK"/*.deb; do
-        dpkg-deb -x "$package" "$TREE"
+        # Not dpkg-deb -x: it wants to give files to groups a user cannot name.
+        dpkg-deb --fsys-tarfile "$package" | tar -x --no-same-owner -C "$TREE"
         rm "$package"
     done
     KERNEL_VERSION=$(ls "$TREE/lib/modules")
@@ -447,7 +448,7 @@ write_recipe() {
 description = "busybox and dropbear on Linux $KERNEL_VERSION: starts in seconds"
 ssh_user = "root"
 kernel_args = "$KERNEL_ARGS"
-min_ram_mb = 128
+min_ram_mb = 96
 min_disk_gb = 1
 guest_agent = false
 EOF

@@ -242,7 +242,7 @@ impl Ssh {
 
 impl DriverConfig {
     fn read(&mut self, s: &mut Section<'_>) {
-        s.choice("default", &["libvirt", "mock"], &mut self.default);
+        s.choice("default", &["libvirt"], &mut self.default);
         s.section("libvirt", |s| {
             s.text("uri", &mut self.libvirt.uri);
             s.choice("accel", &["auto", "kvm", "tcg"], &mut self.libvirt.accel);

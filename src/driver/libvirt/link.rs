@@ -1,13 +1,18 @@
-//! The connection to libvirt: one thread opens it, watches it and opens it
-//! again; callers borrow it for one blocking call at a time.
+//! The connections to libvirt. One brings events: a thread opens it, watches it
+//! and opens it again. A few more carry the calls, each one call at a time.
 //!
 //! ```text
 //! Opening ──ok──▶ Up ──lost──▶ Down ──backoff, ok──▶ Up …
 //!    └────failed────────────────▲
 //! ```
+//!
+//! libvirt allows calls of several threads on one connection. Up to libvirt 10.2
+//! its client then uses freed memory when a connection breaks with more than one
+//! of them waiting (CVE-2024-4418; seen here as a crash under 9.0.0 when a hung
+//! libvirtd was given up). So no connection is ever used by two at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -19,8 +24,7 @@ use super::fault;
 use crate::driver::DriverEvent;
 use crate::error::{Code, Error, Result};
 
-/// Calls under way at once. libvirtd serves five requests of a client at a time
-/// (`max_client_requests`) and answers no keepalive beyond them.
+/// Calls under way at once, and so connections for them.
 const CALLS: usize = 4;
 
 /// How often the watching thread looks whether the connection is open. It asks
@@ -38,11 +42,11 @@ const KEEPALIVE_S: i32 = 5;
 /// Events kept for a listener that lags behind.
 const EVENTS: usize = 1024;
 
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The first attempt is under way.
     Opening,
-    Up(Connect),
+    Up,
     Down,
 }
 
@@ -50,6 +54,7 @@ enum Phase {
 pub(super) struct Link {
     phase: watch::Receiver<Phase>,
     calls: Arc<Semaphore>,
+    pool: Arc<Pool>,
     events: broadcast::Sender<DriverEvent>,
     closing: Arc<AtomicBool>,
 }
@@ -61,10 +66,11 @@ impl Link {
         let (events, _) = broadcast::channel(EVENTS);
         let (tell, phase) = watch::channel(Phase::Opening);
         let closing = Arc::new(AtomicBool::new(false));
+        let pool = Arc::new(Pool { uri: uri.to_owned(), idle: Mutex::default() });
         let keeper =
-            Keeper { uri: uri.to_owned(), tell, events: events.clone(), closing: Arc::clone(&closing) };
+            Keeper { pool: Arc::clone(&pool), tell, events: events.clone(), closing: Arc::clone(&closing) };
         std::thread::Builder::new().name("libvirt-link".into()).spawn(move || keeper.run())?;
-        Ok(Link { phase, calls: Arc::new(Semaphore::new(CALLS)), events, closing })
+        Ok(Link { phase, calls: Arc::new(Semaphore::new(CALLS)), pool, events, closing })
     }
 
     /// What happens to domains and to the connection from now on.
@@ -72,7 +78,7 @@ impl Link {
         self.events.subscribe()
     }
 
-    /// Runs one blocking `job` with the connection, away from the async workers.
+    /// Runs one blocking `job` with a connection, away from the async workers.
     /// `what` completes “libvirt took too long to …”.
     ///
     /// A job that outlives `limit` goes on without its caller and keeps its place
@@ -86,11 +92,12 @@ impl Link {
         F: FnOnce(&Connect) -> Result<T> + Send + 'static,
     {
         let work = async {
+            self.up().await?;
             let place = Arc::clone(&self.calls).acquire_owned().await.map_err(Error::internal)?;
-            let connect = self.connection().await?;
+            let pool = Arc::clone(&self.pool);
             tokio::task::spawn_blocking(move || {
                 let _place = place;
-                job(&connect)
+                pool.lend(what, job)
             })
             .await?
         };
@@ -104,11 +111,11 @@ impl Link {
         }
     }
 
-    async fn connection(&self) -> Result<Connect> {
+    async fn up(&self) -> Result<()> {
         let mut phase = self.phase.clone();
-        let settled = phase.wait_for(|p| !matches!(p, Phase::Opening)).await.map_err(Error::internal)?;
-        match &*settled {
-            Phase::Up(connect) => Ok(connect.clone()),
+        let settled = *phase.wait_for(|p| *p != Phase::Opening).await.map_err(Error::internal)?;
+        match settled {
+            Phase::Up => Ok(()),
             Phase::Opening | Phase::Down => Err(Error::new(Code::BackendUnavailable, fault::UNREACHABLE)),
         }
     }
@@ -120,9 +127,49 @@ impl Drop for Link {
     }
 }
 
+/// Connections for calls, each lent to one call at a time.
+struct Pool {
+    uri: String,
+    idle: Mutex<Vec<Connect>>,
+}
+
+impl Pool {
+    /// Runs `job` with a connection of its own. Blocks.
+    fn lend<T>(&self, what: &str, job: impl FnOnce(&Connect) -> Result<T>) -> Result<T> {
+        let connect = self.take().map_err(|e| fault::translate(what, &e))?;
+        let done = job(&connect);
+        if connect.is_alive().unwrap_or(false) {
+            self.idle().push(connect);
+        }
+        done
+    }
+
+    /// One that was open when last seen, else a new one.
+    fn take(&self) -> Result<Connect, virt::error::Error> {
+        loop {
+            // Not in the loop's head: the lock would be held while one is closed.
+            let idle = self.idle().pop();
+            match idle {
+                Some(connect) if connect.is_alive().unwrap_or(false) => return Ok(connect),
+                Some(broken) => drop(broken),
+                None => return connect(&self.uri),
+            }
+        }
+    }
+
+    fn close(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        drop(idle);
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connect>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The watching thread.
 struct Keeper {
-    uri: String,
+    pool: Arc<Pool>,
     tell: watch::Sender<Phase>,
     events: broadcast::Sender<DriverEvent>,
     closing: Arc<AtomicBool>,
@@ -132,14 +179,14 @@ impl Keeper {
     fn run(self) {
         let mut backoff = LOOK;
         while !self.is_closing() {
-            match connect(&self.uri) {
+            match connect(&self.pool.uri) {
                 Ok(connect) => {
                     backoff = LOOK;
                     self.keep(connect);
                 }
                 Err(error) => {
-                    if !matches!(*self.tell.borrow(), Phase::Down) {
-                        tracing::warn!(uri = %self.uri, %error, "cannot connect to libvirt; trying on");
+                    if *self.tell.borrow() != Phase::Down {
+                        tracing::warn!(uri = %self.pool.uri, %error, "cannot connect to libvirt; trying on");
                     }
                     self.tell.send_replace(Phase::Down);
                     self.pause(backoff);
@@ -159,18 +206,19 @@ impl Keeper {
                 return self.pause(LONGEST_BACKOFF);
             }
         };
-        tracing::info!(uri = %self.uri, "connected to libvirt");
-        self.tell.send_replace(Phase::Up(connect.clone()));
+        tracing::info!(uri = %self.pool.uri, "connected to libvirt");
+        self.tell.send_replace(Phase::Up);
         let _ = self.events.send(DriverEvent::Connected);
         while !self.is_closing() && connect.is_alive().unwrap_or(false) {
             std::thread::sleep(LOOK);
         }
         self.tell.send_replace(Phase::Down);
         if !self.is_closing() {
-            tracing::warn!(uri = %self.uri, "lost libvirt");
+            tracing::warn!(uri = %self.pool.uri, "lost libvirt");
             let _ = self.events.send(DriverEvent::Disconnected);
         }
         drop(subscription);
+        self.pool.close();
     }
 
     fn is_closing(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Twarga: a small cloud that you SSH into.
 pub mod action;
 pub mod algorithms;
+pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod error;
@@ -13,3 +14,4 @@ pub mod shell;
 pub mod ssh;
 pub mod store;
 pub mod term;
+pub mod tui;

@@ -23,8 +23,11 @@ const LARGEST_KEY: u64 = 1 << 20;
 pub(super) async fn backup(config: &Config, file: &Path) -> Result<()> {
     let path = config.data_dir.join(DATABASE);
     if !path.exists() {
-        return Err(Error::new(Code::DatabaseUnavailable, format!("There is no database at {}.", path.display()))
-            .hint("Name the portal's configuration with `--config`."));
+        return Err(Error::new(
+            Code::DatabaseUnavailable,
+            format!("There is no database at {}.", path.display()),
+        )
+        .hint("Name the portal's configuration with `--config`."));
     }
     let store = Store::open(&path)?;
     let copy = tempfile_beside(file, "db");
@@ -32,7 +35,10 @@ pub(super) async fn backup(config: &Config, file: &Path) -> Result<()> {
     let written = write_archive(config, &copy, file);
     let _ = std::fs::remove_file(&copy);
     written?;
-    say(format_args!("Backed up to {}. It holds secrets: keep it safe. The VMs' disks are not in it.", file.display()));
+    say(format_args!(
+        "Backed up to {}. It holds secrets: keep it safe. The VMs' disks are not in it.",
+        file.display()
+    ));
     Ok(())
 }
 
@@ -48,7 +54,12 @@ fn cannot_write(file: &Path, e: &std::io::Error) -> Error {
 
 fn write_archive(config: &Config, database: &Path, file: &Path) -> Result<()> {
     let part = tempfile_beside(file, "part");
-    let out = File::options().write(true).create_new(true).mode(0o600).open(&part).map_err(|e| cannot_write(file, &e))?;
+    let out = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(|e| cannot_write(file, &e))?;
     let write = || -> std::io::Result<()> {
         let mut archive = tar::Builder::new(&out);
         archive.mode(tar::HeaderMode::Deterministic);
@@ -71,7 +82,10 @@ fn write_archive(config: &Config, database: &Path, file: &Path) -> Result<()> {
 
 pub(super) fn restore(config: &Config, file: &Path) -> Result<()> {
     let _lock = DataLock::take(&config.data_dir)?;
-    let not_ours = |why: String| Error::new(Code::Usage, format!("{} is not a backup that can be used: {why}.", file.display())).hint("");
+    let not_ours = |why: String| {
+        Error::new(Code::Usage, format!("{} is not a backup that can be used: {why}.", file.display()))
+            .hint("")
+    };
     let archive = File::open(file).map_err(|e| not_ours(e.to_string()))?;
     let staged = config.data_dir.join(format!("{DATABASE}.restored"));
     let keys = unpack(archive, &staged).map_err(not_ours)?;
@@ -137,7 +151,8 @@ fn unpack(archive: File, database: &Path) -> Result<Keys, String> {
         if !entry.header().entry_type().is_file() {
             return Err(String::from("it holds something other than files"));
         }
-        let parts: Vec<String> = path.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+        let parts: Vec<String> =
+            path.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
         match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             [DATABASE] => {
                 let mut out = File::create(database).map_err(|e| e.to_string())?;

@@ -10,8 +10,8 @@ use super::say;
 use super::serve::DataLock;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::model::Role;
 use crate::model::name::UserName;
+use crate::model::{Role, User};
 use crate::portal::{PortalKeys, auth, keys};
 use crate::store::{NewUser, Store};
 
@@ -53,7 +53,10 @@ pub(super) enum UserCommand {
 fn password_from_stdin() -> Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     let limit = auth::LONGEST_PASSWORD as u64 + 2;
-    std::io::stdin().take(limit).read_to_string(&mut text).map_err(|_| Error::usage("The password is not UTF-8."))?;
+    std::io::stdin()
+        .take(limit)
+        .read_to_string(&mut text)
+        .map_err(|_| Error::usage("The password is not UTF-8."))?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
@@ -69,7 +72,13 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
             .hint("`twarga serve` uses it; `twarga user passwd NAME` gives an account another password."));
     }
     let name = flags.admin.to_string();
-    let mut admin = NewUser { name: name.clone(), role: Role::Admin, password_hash: None, must_change_password: false, key: None };
+    let mut admin = NewUser {
+        name: name.clone(),
+        role: Role::Admin,
+        password_hash: None,
+        must_change_password: false,
+        key: None,
+    };
     match flags.key {
         Some(file) => {
             let text = std::fs::read_to_string(&file)
@@ -89,27 +98,31 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
     Ok(())
 }
 
+async fn find(store: &Store, name: UserName) -> Result<User> {
+    let found = store.user_by_name(name.to_string()).await?;
+    found.ok_or_else(|| Error::new(Code::UserNotFound, format!("No account called “{name}”.")).hint(""))
+}
+
 pub(super) async fn user(config: Config, command: UserCommand) -> Result<()> {
     let path = config.data_dir.join("twarga.db");
     if !path.exists() {
-        return Err(Error::new(Code::DatabaseUnavailable, format!("There is no database at {}.", path.display()))
-            .hint("`twarga init` or `twarga serve` makes one."));
+        return Err(Error::new(
+            Code::DatabaseUnavailable,
+            format!("There is no database at {}.", path.display()),
+        )
+        .hint("`twarga init` or `twarga serve` makes one."));
     }
     let store = Store::open(&path)?;
-    let find = |name: UserName| async {
-        let found = store.user_by_name(name.to_string()).await?;
-        found.ok_or_else(|| Error::new(Code::UserNotFound, format!("No account called “{name}”.")).hint(""))
-    };
     match command {
         UserCommand::Passwd { name, password_stdin: _ } => {
-            let user = find(name).await?;
+            let user = find(&store, name).await?;
             let password = password_from_stdin()?;
             auth::check_new_password(&password, &user.name)?;
             store.set_password(user.id, hash(password).await?, false).await?;
             say(format_args!("{} may sign in with that password.", user.name));
         }
         UserCommand::Reset2fa { name } => {
-            let user = find(name).await?;
+            let user = find(&store, name).await?;
             say(format_args!("{} has no second factor: there is nothing to reset.", user.name));
         }
     }

@@ -49,7 +49,8 @@ async fn ask(stdio: &Stdio, channel: &Channel<Msg>, what: Run, agent: bool) -> R
         channel.agent_forward(false).await.map_err(|_| super::hung_up())?;
     }
     if let Some(terminal) = &stdio.terminal {
-        let modes: Vec<_> = terminal.modes.iter().filter_map(|(op, v)| Some((Pty::from_u8(*op)?, *v))).collect();
+        let modes: Vec<_> =
+            terminal.modes.iter().filter_map(|(op, v)| Some((Pty::from_u8(*op)?, *v))).collect();
         let (cols, rows) = (u32::from(terminal.size.cols), u32::from(terminal.size.rows));
         let asked = channel.request_pty(false, &terminal.term, cols, rows, 0, 0, &modes).await;
         asked.map_err(|_| super::hung_up())?;
@@ -71,12 +72,10 @@ async fn type_in(stdio: &mut Stdio, to: &ChannelWriteHalf<Msg>) {
         let sent = match input {
             Input::Data(bytes) => to.data_bytes(bytes).await,
             Input::Resize(size) => {
-                if let Some(terminal) = &mut stdio.terminal {
-                    terminal.size = size;
-                }
+                stdio.resized(size);
                 to.window_change(u32::from(size.cols), u32::from(size.rows), 0, 0).await
             }
-            Input::Signal(name) => to.signal(Sig::from_name(&name)).await,
+            Input::Signal(name) => to.signal(Sig::Custom(name)).await,
             Input::Eof => to.eof().await,
         };
         if sent.is_err() {
@@ -97,7 +96,8 @@ async fn pass_output(from: &mut ChannelReadHalf, writer: &Writer, ended: &mut En
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, .. } => {
                 let name = signal_word(&signal_name);
-                *ended = Ended::Signal { name, core_dumped, message: crate::model::text::clean(&error_message) };
+                *ended =
+                    Ended::Signal { name, core_dumped, message: crate::model::text::clean(&error_message) };
                 Ok(())
             }
             ChannelMsg::Failure => {

@@ -111,6 +111,7 @@ pub struct JobError {
 impl JobError {
     /// The error that the job failed with.
     pub fn to_error(&self) -> Error {
-        Error::new(Code::parse(&self.code).unwrap_or(Code::Internal), self.message.clone()).hint(self.hint.clone())
+        Error::new(Code::parse(&self.code).unwrap_or(Code::Internal), self.message.clone())
+            .hint(self.hint.clone())
     }
 }

@@ -22,14 +22,17 @@ pub(super) fn needs_terminal(stdio: &Stdio, what: &str) -> Result<()> {
 }
 
 /// One line from the person; none if they gave up.
-pub(super) async fn line(stdio: &mut Stdio, prompt: &str, hidden: bool) -> Option<Zeroizing<String>> {
-    let mut editor = Editor::new(prompt);
-    editor.hidden(hidden);
-    let mut keys = Keys::new();
+pub(super) async fn line(
+    stdio: &mut Stdio,
+    keys: &mut Keys,
+    prompt: &str,
+    hidden: bool,
+) -> Option<Zeroizing<String>> {
+    let mut editor = Editor::new(prompt).hidden(hidden);
     loop {
         let cols = stdio.terminal.as_ref().map_or(80, |t| t.size.cols);
         stdio.writer.raw(editor.render(cols).into()).await.ok()?;
-        match keys.next(stdio).await {
+        match keys.next(&mut stdio.input).await {
             Event::Key(key) => match editor.on_key(key, &|_| Vec::new()) {
                 Step::Continue => {}
                 Step::Submit(text) => {
@@ -41,7 +44,7 @@ pub(super) async fn line(stdio: &mut Stdio, prompt: &str, hidden: bool) -> Optio
                     return None;
                 }
             },
-            Event::Resize(_) => {}
+            Event::Resize(size) => stdio.resized(size),
             Event::Eof | Event::Gone => return None,
         }
     }
@@ -52,7 +55,7 @@ pub(super) async fn confirm(stdio: &mut Stdio, question: &str) -> Result<bool> {
     if stdio.terminal.is_none() {
         return Err(Error::new(Code::NeedsConfirmation, format!("{question} That has to be confirmed.")));
     }
-    let answer = line(stdio, &format!("{question} [y/N] "), false).await;
+    let answer = line(stdio, &mut Keys::new(), &format!("{question} [y/N] "), false).await;
     Ok(answer.is_some_and(|a| matches!(a.trim().to_lowercase().as_str(), "y" | "yes")))
 }
 
@@ -63,14 +66,15 @@ pub(super) async fn confirm(stdio: &mut Stdio, question: &str) -> Result<bool> {
 /// `cancelled` if they give up.
 pub async fn choose_password(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Result<()> {
     let me = portal.perform(who, AccountShow {}).await?;
+    let mut keys = Keys::new();
     let gave_up = || Error::new(Code::Cancelled, "The password stays as it is.");
     for _ in 0..TRIES {
         let old = match me.has_password {
-            true => Some(line(stdio, "Password so far: ", true).await.ok_or_else(gave_up)?),
+            true => Some(line(stdio, &mut keys, "Password so far: ", true).await.ok_or_else(gave_up)?),
             false => None,
         };
-        let new = line(stdio, "New password: ", true).await.ok_or_else(gave_up)?;
-        let again = line(stdio, "The same again: ", true).await.ok_or_else(gave_up)?;
+        let new = line(stdio, &mut keys, "New password: ", true).await.ok_or_else(gave_up)?;
+        let again = line(stdio, &mut keys, "The same again: ", true).await.ok_or_else(gave_up)?;
         let complaint = if *new == *again {
             match portal.perform(who, AccountPasswd { old, new }).await {
                 Ok(()) => {

@@ -34,7 +34,8 @@ impl Shell<'_> {
             let writer = self.stdio.writer.clone();
             tokio::select! {
                 changed = following.changed() => if changed.is_err() {
-                    return self.conclude(following.borrow().clone(), bar).await;
+                    let last = following.borrow().clone();
+                    return self.conclude(last, bar).await;
                 },
                 _ = tick.tick(), if bar => {}
                 () = writer.closed() => return Err(leave(&now)),
@@ -54,7 +55,13 @@ impl Shell<'_> {
         let elapsed = span(elapsed.as_secs());
         if bar {
             let full = BAR * usize::from(job.percent.min(100)) / 100;
-            let text = format!("\r{}{} {:3}%  {}  {elapsed}\x1b[K", "█".repeat(full), "░".repeat(BAR - full), job.percent, job.step);
+            let text = format!(
+                "\r{}{} {:3}%  {}  {elapsed}\x1b[K",
+                "█".repeat(full),
+                "░".repeat(BAR - full),
+                job.percent,
+                job.step
+            );
             let _ = self.stdio.writer.err(text).await;
         } else if !job.step.is_empty() && *told != job.step && job.state == JobState::Running {
             told.clone_from(&job.step);
@@ -75,5 +82,6 @@ impl Shell<'_> {
 }
 
 fn leave(job: &Job) -> Error {
-    Error::new(Code::Cancelled, format!("Job {} goes on without you.", job.id)).hint(format!("`job watch {}` follows it.", job.id))
+    Error::new(Code::Cancelled, format!("Job {} goes on without you.", job.id))
+        .hint(format!("`job watch {}` follows it.", job.id))
 }

@@ -231,7 +231,8 @@ fn explain(e: &clap::Error) -> Error {
     match e.kind() {
         ErrorKind::InvalidSubcommand => {
             let nearest = context(e, ContextKind::SuggestedSubcommand);
-            let hint = nearest.map_or_else(|| Code::UnknownCommand.hint().to_owned(), |n| format!("Did you mean `{n}`?"));
+            let hint = nearest
+                .map_or_else(|| Code::UnknownCommand.hint().to_owned(), |n| format!("Did you mean `{n}`?"));
             let message = format!("There is no command “{}”.", shown(ContextKind::InvalidSubcommand));
             Error::new(Code::UnknownCommand, message).hint(hint)
         }
@@ -250,7 +251,9 @@ fn explain(e: &clap::Error) -> Error {
             match source.as_deref().and_then(|s| s.split_once("VM.")) {
                 Some(_) => Error::new(Code::BadName, format!("“{value}” cannot be the name of a VM.")),
                 None => {
-                    let why = source.map(|s| format!(": {}", text::short(s.trim_end_matches('.'), 160))).unwrap_or_default();
+                    let why = source
+                        .map(|s| format!(": {}", text::short(s.trim_end_matches('.'), 160)))
+                        .unwrap_or_default();
                     Error::usage(format!("“{value}” does not do for {arg}{why}.")).hint(usage_hint)
                 }
             }
@@ -302,7 +305,11 @@ mod tests {
         assert_eq!((e.code, e.exit() as u8), (Code::UnknownCommand, 2));
         assert!(e.hint.contains("`vm`"), "{e}");
         assert!(error("vm lst").hint.contains("`ls`"), "{}", error("vm lst"));
-        assert!(error("vm new web1 --imgae x").hint.contains("--image"), "{}", error("vm new web1 --imgae x"));
+        assert!(
+            error("vm new web1 --imgae x").hint.contains("--image"),
+            "{}",
+            error("vm new web1 --imgae x")
+        );
     }
 
     #[test]
@@ -311,7 +318,11 @@ mod tests {
         assert_eq!(error("vm new 'a b'").code, Code::BadName);
         assert!(error("vm new").message.contains("missing"), "{}", error("vm new"));
         assert!(error("vm").hint.contains("ls"), "{}", error("vm"));
-        assert!(error("vm new web1 --ram lots").message.contains("lots"), "{}", error("vm new web1 --ram lots"));
+        assert!(
+            error("vm new web1 --ram lots").message.contains("lots"),
+            "{}",
+            error("vm new web1 --ram lots")
+        );
         assert!(error("vm new web1 --plan small --ram 5000").message.contains("exclude"));
         assert_eq!(error("job show 99999999999999999999").code, Code::Usage);
         assert_eq!(error("vm ls 'open").code, Code::Usage);

@@ -78,7 +78,12 @@ pub(super) fn next_words(before: &[String]) -> Vec<String> {
     let mut found = &mut command;
     for word in before.iter().filter(|w| !w.starts_with('-')) {
         match found.find_subcommand_mut(word) {
-            Some(_) => found = match found.find_subcommand_mut(word) { Some(f) => f, None => return vec![] },
+            Some(_) => {
+                found = match found.find_subcommand_mut(word) {
+                    Some(f) => f,
+                    None => return vec![],
+                }
+            }
             None => break,
         }
     }
@@ -100,7 +105,9 @@ mod tests {
     #[test]
     fn every_topic_there_is() {
         let all = overview();
-        for noun in ["vm", "image", "plan", "job", "key", "account", "event", "user", "host", "whoami", "exit"] {
+        for noun in
+            ["vm", "image", "plan", "job", "key", "account", "event", "user", "host", "whoami", "exit"]
+        {
             assert!(all.contains(noun), "{noun} is missing:\n{all}");
         }
         assert!(about(&words("vm new")).unwrap().contains("--image"));

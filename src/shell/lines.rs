@@ -94,7 +94,7 @@ impl Shell<'_> {
         loop {
             let cols = self.stdio.terminal.as_ref().map_or(80, |t| t.size.cols);
             self.stdio.writer.raw(editor.render(cols).into()).await.ok()?;
-            match keys.next(self.stdio).await {
+            match keys.next(&mut self.stdio.input).await {
                 Event::Key(key) => match editor.on_key(key, &|line| complete(line, names)) {
                     Step::Continue => {}
                     Step::Submit(line) => {
@@ -107,7 +107,7 @@ impl Shell<'_> {
                         return None;
                     }
                 },
-                Event::Resize(_) => {}
+                Event::Resize(size) => self.stdio.resized(size),
                 Event::Eof | Event::Gone => return None,
             }
         }

@@ -85,7 +85,10 @@ impl Shell<'_> {
     /// `shell`, where there is none yet.
     async fn nested(&mut self) -> Result<Flow> {
         if self.stdio.terminal.is_none() {
-            return Err(Error::new(crate::error::Code::NeedsTerminal, "The line shell wants a terminal, or commands on standard input."));
+            return Err(Error::new(
+                crate::error::Code::NeedsTerminal,
+                "The line shell wants a terminal, or commands on standard input.",
+            ));
         }
         Ok(Flow::Done(interactive(self.portal, self.who, self.stdio).await))
     }

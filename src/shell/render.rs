@@ -74,7 +74,10 @@ impl Render for Vec<Vm> {
                 vm.tags.join(","),
             ]
         };
-        table(&["NAME", "STATE", "IMAGE", "PLAN", "SIZE", "UP", "TAGS"], &self.iter().map(row).collect::<Vec<_>>())
+        table(
+            &["NAME", "STATE", "IMAGE", "PLAN", "SIZE", "UP", "TAGS"],
+            &self.iter().map(row).collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -86,7 +89,10 @@ impl Render for Vm {
             ("fault", self.fault.clone().unwrap_or_default()),
             ("image", self.image.clone()),
             ("plan", format!("{} ({} credits an hour)", self.plan, self.credits_per_hour)),
-            ("size", format!("{} vCPU, {} MB of memory, {} GB of disk", self.vcpus, self.ram_mb, self.disk_gb)),
+            (
+                "size",
+                format!("{} vCPU, {} MB of memory, {} GB of disk", self.vcpus, self.ram_mb, self.disk_gb),
+            ),
             ("up", self.uptime_s.map(span).unwrap_or_default()),
             ("made", format!("{} ({})", self.created_at, ago(self.created_at))),
             ("tags", self.tags.join(", ")),
@@ -95,7 +101,11 @@ impl Render for Vm {
             ("runs on", format!("{} ({})", self.node, self.driver)),
         ]);
         if self.state == VmState::Running {
-            let _ = writeln!(out, "\nEnter it: ssh {}+{}@PORTAL, or `vm ssh {}`.", self.owner, self.name, self.name);
+            let _ = writeln!(
+                out,
+                "\nEnter it: ssh {}+{}@PORTAL, or `vm ssh {}`.",
+                self.owner, self.name, self.name
+            );
         }
         out
     }
@@ -177,7 +187,9 @@ impl Render for Job {
 impl Render for Vec<SshKey> {
     fn text(&self) -> String {
         if self.is_empty() {
-            return String::from("No keys yet. `cat ~/.ssh/id_ed25519.pub | ssh PORTAL key add -` adds one.\n");
+            return String::from(
+                "No keys yet. `cat ~/.ssh/id_ed25519.pub | ssh PORTAL key add -` adds one.\n",
+            );
         }
         let row = |k: &SshKey| {
             vec![
@@ -224,7 +236,10 @@ impl Render for User {
             ("role", self.role.to_string()),
             ("login", login.to_owned()),
             ("made", format!("{} ({})", self.created_at, ago(self.created_at))),
-            ("last login", self.last_login_at.map_or_else(|| String::from("never"), |t| format!("{t} ({})", ago(t)))),
+            (
+                "last login",
+                self.last_login_at.map_or_else(|| String::from("never"), |t| format!("{t} ({})", ago(t))),
+            ),
         ])
     }
 }
@@ -347,7 +362,9 @@ impl Render for Published {
 impl Render for SshConfigParts {
     fn text(&self) -> String {
         let jump = format!("{}@{}:{}", self.user, self.portal_host, self.portal_port);
-        let mut out = String::from("# Written by `ssh-config`. Host keys stand below, as comments with the\n# KnownHostsCommand that prints them: nothing is trusted on first use.\n");
+        let mut out = String::from(
+            "# Written by `ssh-config`. Host keys stand below, as comments with the\n# KnownHostsCommand that prints them: nothing is trusted on first use.\n",
+        );
         for vm in &self.vms {
             let _ = write!(
                 out,

@@ -1,6 +1,8 @@
 //! From a command to its action, and from the action's output to an answer.
 
-use super::grammar::{AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, UserVerb, VmVerb};
+use super::grammar::{
+    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, UserVerb, VmVerb,
+};
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
 
@@ -10,7 +12,7 @@ use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
 use crate::model::{Job, Vm};
 use crate::portal::Action;
-use crate::term::{Ended, Input};
+use crate::term::Input;
 
 /// The most that a verb reads from standard input, bytes.
 const LONGEST_INPUT: usize = 512 * 1024;
@@ -231,7 +233,8 @@ impl Shell<'_> {
         let mut lines = text.lines().map(|l| zeroize::Zeroizing::new(l.to_owned()));
         let old = if me.has_password { lines.next() } else { None };
         let new = lines.next().ok_or_else(|| {
-            Error::usage("The new password is missing.").hint("Standard input holds the old password, if there is one, and the new one, a line each.")
+            Error::usage("The new password is missing.")
+                .hint("Standard input holds the old password, if there is one, and the new one, a line each.")
         })?;
         self.perform(account::AccountPasswd { old, new }).await?;
         self.remark("The password is changed.").await;
@@ -241,10 +244,12 @@ impl Shell<'_> {
     /// Everything on standard input.
     async fn standard_input(&mut self) -> Result<String> {
         if self.input_is_commands {
-            return Err(Error::usage("Standard input holds the commands here.").hint("Give the text itself, in quotes."));
+            return Err(Error::usage("Standard input holds the commands here.")
+                .hint("Give the text itself, in quotes."));
         }
         if self.stdio.terminal.is_some() {
-            return Err(Error::usage("Standard input is a terminal here.").hint("Send a file: `cat FILE | ssh PORTAL …`."));
+            return Err(Error::usage("Standard input is a terminal here.")
+                .hint("Send a file: `cat FILE | ssh PORTAL …`."));
         }
         let mut all = Vec::new();
         while let Some(input) = self.stdio.input.recv().await {
@@ -262,7 +267,7 @@ impl Shell<'_> {
 
     /// Waits for a job that somebody else shows; its last state.
     async fn to_the_end(&mut self, mut following: tokio::sync::watch::Receiver<Job>) -> Result<Job> {
-        let last = following.wait_for(|j| j.state.is_final()).await.map(|j| j.clone());
-        Ok(last.unwrap_or_else(|_| following.borrow().clone()))
+        let _ = following.wait_for(|j| j.state.is_final()).await;
+        Ok(following.borrow().clone())
     }
 }

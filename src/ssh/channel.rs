@@ -149,7 +149,12 @@ impl Task {
 
     /// Another channel of the connection may have done it.
     async fn still_must_change(&self) -> Result<bool> {
-        Ok(self.portal.perform(&self.who, crate::action::account::AccountShow {}).await?.user.must_change_password)
+        Ok(self
+            .portal
+            .perform(&self.who, crate::action::account::AccountShow {})
+            .await?
+            .user
+            .must_change_password)
     }
 
     async fn end(&self, to: &ChannelWriteHalf<Msg>, ended: Ended) {
@@ -159,7 +164,10 @@ impl Task {
             }
             Ended::Signal { name, core_dumped, message } => {
                 let signal = Sig::Custom(name);
-                let _ = self.handle.exit_signal_request(to.id(), signal, core_dumped, message, String::from("en")).await;
+                let _ = self
+                    .handle
+                    .exit_signal_request(to.id(), signal, core_dumped, message, String::from("en"))
+                    .await;
             }
         }
         let _ = to.eof().await;
@@ -175,14 +183,17 @@ impl Wishes {
                 ChannelMsg::RequestPty { term, col_width, row_height, terminal_modes, .. } => {
                     let modes = terminal_modes.iter().map(|(op, v)| (*op as u8, *v)).collect();
                     let term = term.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
-                    self.terminal = Some(Terminal { term, size: WindowSize::clamp(col_width, row_height), modes });
+                    self.terminal =
+                        Some(Terminal { term, size: WindowSize::clamp(col_width, row_height), modes });
                 }
                 ChannelMsg::WindowChange { col_width, row_height, .. } => {
                     if let Some(terminal) = &mut self.terminal {
                         terminal.size = WindowSize::clamp(col_width, row_height);
                     }
                 }
-                ChannelMsg::SetEnv { variable_name, variable_value, .. } => self.set(variable_name, variable_value),
+                ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
+                    self.set(variable_name, variable_value)
+                }
                 ChannelMsg::AgentForward { .. } => self.agent = true,
                 ChannelMsg::RequestShell { .. } => return Some(Run::Shell),
                 ChannelMsg::Exec { command, .. } => return Some(Run::Exec(command)),
@@ -195,7 +206,11 @@ impl Wishes {
 
     fn set(&mut self, name: String, value: String) {
         let short = name.len() <= LONGEST_VARIABLE && value.len() <= LONGEST_VARIABLE;
-        if lets_through(&name) && short && self.env.len() < MOST_VARIABLES && !value.chars().any(char::is_control) {
+        if lets_through(&name)
+            && short
+            && self.env.len() < MOST_VARIABLES
+            && !value.chars().any(char::is_control)
+        {
             self.env.push((name, value));
         }
     }
@@ -209,7 +224,9 @@ async fn read(mut from: ChannelReadHalf, input: mpsc::Sender<Input>, session: Ar
                 session.count_in(data.len());
                 Input::Data(data)
             }
-            ChannelMsg::WindowChange { col_width, row_height, .. } => Input::Resize(WindowSize::clamp(col_width, row_height)),
+            ChannelMsg::WindowChange { col_width, row_height, .. } => {
+                Input::Resize(WindowSize::clamp(col_width, row_height))
+            }
             ChannelMsg::Signal { signal } => Input::Signal(signal_word(&signal)),
             ChannelMsg::Eof => Input::Eof,
             ChannelMsg::Close => return,

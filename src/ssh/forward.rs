@@ -50,7 +50,8 @@ impl Task {
             }
             Route::Portal => {
                 // What cannot be the name of a VM gets the answer of one that is not there.
-                let name: VmRef = self.host.parse().map_err(|_| Error::new(Code::VmNotFound, "No such VM."))?;
+                let name: VmRef =
+                    self.host.parse().map_err(|_| Error::new(Code::VmNotFound, "No such VM."))?;
                 match self.portal.perform(&self.who, VmForward { name, port: self.port }).await? {
                     Forward::Tcp(stream) => Ok(Target::Tcp(stream)),
                     Forward::Guest(guest, host, port) => {

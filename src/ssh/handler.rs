@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use russh::keys::HashAlg;
-use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Russh, VerifiedPublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Russh, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -101,7 +103,11 @@ impl Handler for Connection {
     }
 
     /// Only whether a signature is worth making: nothing is decided by it.
-    async fn auth_publickey_offered(&mut self, login: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
+    async fn auth_publickey_offered(
+        &mut self,
+        login: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
         let (name, _) = Self::account(login);
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
         let good = crate::algorithms::accepts_user_key(offer.algorithm)
@@ -109,7 +115,11 @@ impl Handler for Connection {
         Ok(if good { Auth::Accept } else { self.refuse() })
     }
 
-    async fn auth_publickey(&mut self, login: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+    async fn auth_publickey(
+        &mut self,
+        login: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, russh::Error> {
         if !crate::algorithms::accepts_user_key(key.algorithm) {
             return Ok(self.refuse());
         }
@@ -127,13 +137,25 @@ impl Handler for Connection {
         Ok(())
     }
 
-    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &mut Russh) -> Result<(), russh::Error> {
-        let (Some(admitted), Ok(permit)) = (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned()) else {
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        let (Some(admitted), Ok(permit)) =
+            (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned())
+        else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
         reply.accept().await;
-        let task = channel::Task { portal: self.portal.clone(), who: admitted.who, route: admitted.route, handle: session.handle() };
+        let task = channel::Task {
+            portal: self.portal.clone(),
+            who: admitted.who,
+            route: admitted.route,
+            handle: session.handle(),
+        };
         tokio::spawn(async move {
             task.run(channel).await;
             drop(permit);
@@ -151,7 +173,9 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Russh,
     ) -> Result<(), russh::Error> {
-        let (Some(admitted), Ok(permit)) = (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned()) else {
+        let (Some(admitted), Ok(permit)) =
+            (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned())
+        else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
@@ -159,7 +183,13 @@ impl Handler for Connection {
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
             return Ok(());
         };
-        let task = forward::Task { portal: self.portal.clone(), who: admitted.who, route: admitted.route, host: host.to_owned(), port };
+        let task = forward::Task {
+            portal: self.portal.clone(),
+            who: admitted.who,
+            route: admitted.route,
+            host: host.to_owned(),
+            port,
+        };
         tokio::spawn(async move {
             task.run(channel, reply).await;
             drop(permit);
@@ -185,7 +215,13 @@ impl Handler for Connection {
         session.channel_success(channel)
     }
 
-    async fn env_request(&mut self, channel: ChannelId, name: &str, _value: &str, session: &mut Russh) -> Result<(), russh::Error> {
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        _value: &str,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
         match channel::lets_through(name) {
             true => session.channel_success(channel),
             false => session.channel_failure(channel),
@@ -196,18 +232,32 @@ impl Handler for Connection {
         session.channel_success(channel)
     }
 
-    async fn exec_request(&mut self, channel: ChannelId, _command: &[u8], session: &mut Russh) -> Result<(), russh::Error> {
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _command: &[u8],
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
         session.channel_success(channel)
     }
 
-    async fn subsystem_request(&mut self, channel: ChannelId, _name: &str, session: &mut Russh) -> Result<(), russh::Error> {
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
         match self.admitted.as_ref().is_some_and(|a| a.route.is_guest()) {
             true => session.channel_success(channel),
             false => session.channel_failure(channel),
         }
     }
 
-    async fn agent_request(&mut self, _channel: ChannelId, _session: &mut Russh) -> Result<bool, russh::Error> {
+    async fn agent_request(
+        &mut self,
+        _channel: ChannelId,
+        _session: &mut Russh,
+    ) -> Result<bool, russh::Error> {
         Ok(self.admitted.as_ref().is_some_and(|a| a.route.is_guest()))
     }
 }

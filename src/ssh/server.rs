@@ -184,7 +184,10 @@ async fn idle(session: &Session, limit: Duration) {
             continue;
         }
         if !std::mem::replace(&mut warned, true) {
-            session.announce(&format!("Nothing was typed for a while: this session ends in {} s. Press a key to stay.", left.as_secs()));
+            session.announce(&format!(
+                "Nothing was typed for a while: this session ends in {} s. Press a key to stay.",
+                left.as_secs()
+            ));
         }
         tokio::time::sleep(Duration::from_secs(1).min(left)).await;
     }

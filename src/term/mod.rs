@@ -2,6 +2,8 @@
 //! how wide their window is on one side, bounded output on the other. The SSH
 //! layer makes these from a channel; tests make them from nothing.
 
+pub mod keys;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -142,6 +144,13 @@ pub struct Stdio {
 }
 
 impl Stdio {
+    /// Takes note of the window's new size.
+    pub fn resized(&mut self, size: WindowSize) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.size = size;
+        }
+    }
+
     /// The value of a variable.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())

@@ -63,7 +63,7 @@ PROGRAM_PACKAGES="busybox-static dropbear-bin openssh-sftp-server openssh-client
 
 download_packages() {
     # _apt cannot write into OUTDIR, and needs not: signatures are checked anyway.
-    # shellcheck disable=SC2046 # package names have no blanks
+    # shellcheck disable=SC2046,SC2086 # package names have no blanks
     (cd "$WORK" &&
         apt-get -q -o APT::Sandbox::User=root download \
             "$(kernel_package)" $PROGRAM_PACKAGES $(library_packages) >&2) ||
@@ -118,7 +118,7 @@ make_directories() {
         cd "$ROOT"
         mkdir -p usr/bin usr/sbin usr/lib usr/lib64 usr/local/bin usr/local/sbin \
             dev proc sys run mnt/seed media opt srv home etc/dropbear var/lib var/log var/spool
-        mkdir -m 700 -p root/.ssh
+        mkdir -m 700 root root/.ssh
         mkdir -m 1777 tmp var/tmp
         for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$dir"; done
         ln -s ../run var/run
@@ -220,7 +220,7 @@ export HOME=/root TERM=vt102
 SEED=/mnt/seed
 
 main() {
-    cd
+    cd /root
     mount -a 2>/dev/null
     obey_signals
     read_seed
@@ -476,7 +476,7 @@ deliver() {
 
 # ----------------------------------------------------------------------- start
 
-[ $# -eq 1 ] && [ -d "$1" ] || die "Usage: sh micro.sh OUTDIR (an empty directory)"
+[ -d "${1:-}" ] || die "Usage: sh micro.sh OUTDIR (an empty directory)"
 
 # Files must belong to root in the guest; a user namespace is enough for that.
 if [ "$(id -u)" -ne 0 ]; then

@@ -2,6 +2,8 @@
 //! how wide their window is on one side, bounded output on the other. The SSH
 //! layer makes these from a channel; tests make them from nothing.
 
+pub mod keys;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 

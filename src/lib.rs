@@ -8,5 +8,6 @@ pub mod guest;
 pub mod image;
 pub mod model;
 pub mod portal;
+pub mod shell;
 pub mod store;
 pub mod term;

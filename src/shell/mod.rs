@@ -1,0 +1,2 @@
+//! Lines of words.
+pub mod editor;

@@ -85,8 +85,8 @@ pub struct DriverConfig {
 pub struct Libvirt {
     /// Where libvirt is.
     pub uri: String,
-    /// `auto`, `kvm` or `tcg`.
-    pub accel: String,
+    /// How VMs are run.
+    pub accel: Accel,
     /// `user`.
     pub network: String,
     /// Whether guests may open connections to the outside by user networking.
@@ -94,6 +94,17 @@ pub struct Libvirt {
     pub outbound: bool,
     /// Ports on the loopback for VMs: first and last.
     pub ports: (u16, u16),
+}
+
+/// How VMs are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accel {
+    /// By KVM if that really works, else by TCG.
+    Auto,
+    /// By KVM.
+    Kvm,
+    /// By QEMU's translator.
+    Tcg,
 }
 
 /// How people get an account.
@@ -124,7 +135,7 @@ impl Default for Config {
                 default: String::from("libvirt"),
                 libvirt: Libvirt {
                     uri: String::from("qemu:///system"),
-                    accel: String::from("auto"),
+                    accel: Accel::Auto,
                     network: String::from("user"),
                     outbound: false,
                     ports: (20_000, 29_999),
@@ -242,10 +253,16 @@ impl Ssh {
 
 impl DriverConfig {
     fn read(&mut self, s: &mut Section<'_>) {
-        s.choice("default", &["libvirt", "mock"], &mut self.default);
+        s.choice("default", &["libvirt"], &mut self.default);
         s.section("libvirt", |s| {
             s.text("uri", &mut self.libvirt.uri);
-            s.choice("accel", &["auto", "kvm", "tcg"], &mut self.libvirt.accel);
+            let mut accel = String::from("auto");
+            s.choice("accel", &["auto", "kvm", "tcg"], &mut accel);
+            self.libvirt.accel = match accel.as_str() {
+                "kvm" => Accel::Kvm,
+                "tcg" => Accel::Tcg,
+                _ => Accel::Auto,
+            };
             s.choice("network", &["user"], &mut self.libvirt.network);
             s.boolean("outbound", &mut self.libvirt.outbound);
             s.integer("first_port", 1024, 65_535, &mut self.libvirt.ports.0);

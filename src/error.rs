@@ -48,6 +48,11 @@ macro_rules! codes {
                 match self { $(Code::$variant => $code,)* }
             }
 
+            /// The code of that spelling.
+            pub fn parse(s: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|c| c.as_str() == s)
+            }
+
             /// The exit status of a command that ends with this error.
             pub fn exit(self) -> Exit {
                 match self { $(Code::$variant => Exit::$exit,)* }

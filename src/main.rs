@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: everything it does is in [`twarga::cli`].
+
+fn main() -> std::process::ExitCode {
+    twarga::cli::main()
+}

@@ -283,6 +283,14 @@ async fn change_all(cx: &Cx, change: Change) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
+/// A verb that changes VMs, each by a job.
+pub trait ChangesVms: Action<Output = Vec<Job>> {
+    /// Which.
+    fn names(&self) -> &[VmRef];
+    /// Whether nobody waits for the end.
+    fn no_wait(&self) -> bool;
+}
+
 macro_rules! changes_vms {
     ($(#[$doc:meta])* $verb:ident, $name:literal, |$action:ident| $change:expr
         $(, $(#[$field_doc:meta])* $field:ident)*) => {
@@ -312,6 +320,16 @@ macro_rules! changes_vms {
             async fn run(self, cx: &Cx) -> Result<Vec<Job>> {
                 let $action = self;
                 change_all(cx, $change).await
+            }
+        }
+
+        impl ChangesVms for $verb {
+            fn names(&self) -> &[VmRef] {
+                &self.names
+            }
+
+            fn no_wait(&self) -> bool {
+                self.no_wait
             }
         }
     };

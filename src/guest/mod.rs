@@ -1,6 +1,9 @@
 //! The other side of a way in: the portal as an SSH client of a VM. It signs in
 //! with its own key and takes no host key but the one that it gave the VM.
 
+pub mod console;
+pub mod relay;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::error::{Code, Error};
 use crate::model::Time;
 
 /// How far a job is.
@@ -105,4 +106,12 @@ pub struct JobError {
     pub message: String,
     /// What to do next.
     pub hint: String,
+}
+
+impl JobError {
+    /// The error that the job failed with.
+    pub fn to_error(&self) -> Error {
+        Error::new(Code::parse(&self.code).unwrap_or(Code::Internal), self.message.clone())
+            .hint(self.hint.clone())
+    }
 }

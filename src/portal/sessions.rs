@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
@@ -28,9 +29,20 @@ pub struct Session {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     last_input: AtomicI64,
+    announcements: broadcast::Sender<String>,
 }
 
 impl Session {
+    /// Says something to the person beside whatever they do.
+    pub fn announce(&self, text: &str) {
+        let _ = self.announcements.send(text.to_owned());
+    }
+
+    /// What is said beside, from now on.
+    pub fn listen(&self) -> broadcast::Receiver<String> {
+        self.announcements.subscribe()
+    }
+
     /// Counts bytes from the person, which also show that somebody is there.
     pub fn count_in(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -90,6 +102,7 @@ impl Sessions {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             last_input: AtomicI64::new(now.millis()),
+            announcements: broadcast::channel(4).0,
         });
         let mut live = self.live.lock().map_err(|_| Error::internal("sessions poisoned"))?;
         let count = live.values().filter(|s| s.user_id == user_id).count();

@@ -86,6 +86,11 @@ impl Writer {
         self.to.send(Output::Out(bytes)).await.map_err(|_| Gone)
     }
 
+    /// The same, of what a guest calls its standard error.
+    pub async fn raw_err(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.to.send(Output::Err(bytes)).await.map_err(|_| Gone)
+    }
+
     /// True while nobody reads and the way is full.
     pub fn is_full(&self) -> bool {
         self.to.capacity() == 0
@@ -103,6 +108,22 @@ impl Writer {
         let text = if self.terminal { with_carriage_returns(&text) } else { text };
         self.to.send(make(text)).await.map_err(|_| Gone)
     }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// With this status.
+    Status(u32),
+    /// By a signal (RFC 4254 §6.10).
+    Signal {
+        /// Without `SIG`.
+        name: String,
+        /// Whether it dumped core.
+        core_dumped: bool,
+        /// What was said of it.
+        message: String,
+    },
 }
 
 /// The person hung up.
@@ -123,6 +144,13 @@ pub struct Stdio {
 }
 
 impl Stdio {
+    /// Takes note of the window's new size.
+    pub fn resized(&mut self, size: WindowSize) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.size = size;
+        }
+    }
+
     /// The value of a variable.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())

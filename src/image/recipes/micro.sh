@@ -63,7 +63,7 @@ PROGRAM_PACKAGES="busybox-static dropbear-bin openssh-sftp-server openssh-client
 
 download_packages() {
     # _apt cannot write into OUTDIR, and needs not: signatures are checked anyway.
-    # shellcheck disable=SC2046 # package names have no blanks
+    # shellcheck disable=SC2046,SC2086 # package names have no blanks
     (cd "$WORK" &&
         apt-get -q -o APT::Sandbox::User=root download \
             "$(kernel_package)" $PROGRAM_PACKAGES $(library_packages) >&2) ||
@@ -87,7 +87,8 @@ library_packages() {
 
 unpack_packages() {
     for package in "$WORK"/*.deb; do
-        dpkg-deb -x "$package" "$TREE"
+        # Not dpkg-deb -x: it wants to give files to groups a user cannot name.
+        dpkg-deb --fsys-tarfile "$package" | tar -x --no-same-owner -C "$TREE"
         rm "$package"
     done
     KERNEL_VERSION=$(ls "$TREE/lib/modules")
@@ -117,7 +118,7 @@ make_directories() {
         cd "$ROOT"
         mkdir -p usr/bin usr/sbin usr/lib usr/lib64 usr/local/bin usr/local/sbin \
             dev proc sys run mnt/seed media opt srv home etc/dropbear var/lib var/log var/spool
-        mkdir -m 700 -p root/.ssh
+        mkdir -m 700 root root/.ssh
         mkdir -m 1777 tmp var/tmp
         for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$dir"; done
         ln -s ../run var/run
@@ -205,7 +206,6 @@ alias ll='ls -l'
 EOF
 }
 
-
 # PID 1 is a shell script: busybox's own init sleeps for three seconds on the
 # way down, and each program it would start on the way up costs time.
 write_init() {
@@ -220,20 +220,15 @@ export HOME=/root TERM=vt102
 SEED=/mnt/seed
 
 main() {
-    cd
+    cd /root
     mount -a 2>/dev/null
+    obey_signals
     read_seed
     ask_for_address
     start_dropbear
+
     umount $SEED 2>/dev/null
     mkdir /run/lock
-
-    # busybox's halt, poweroff and reboot send these; Ctrl-Alt-Del is INT.
-    echo 0 >/proc/sys/kernel/ctrl-alt-del
-    trap 'go_down halt' USR1
-    trap 'go_down poweroff' USR2
-    trap 'go_down reboot' TERM INT
-
     resize2fs /dev/vda >/dev/null 2>&1 &
     # 'wait' also buries orphans; it ends when someone has killed every process.
     while :; do
@@ -243,22 +238,32 @@ main() {
     done
 }
 
+# busybox's halt, poweroff and reboot send these; Ctrl-Alt-Del is INT.
+obey_signals() {
+    echo 0 >/proc/sys/kernel/ctrl-alt-del
+    trap 'go_down halt' USR1
+    trap 'go_down poweroff' USR2
+    trap 'go_down reboot' TERM INT
+}
+
 # What belongs to this guest alone comes from Twarga's seed disk, at each start:
 # it may have changed. Without a seed the guest keeps what it had.
 read_seed() {
-    if read -r name <$SEED/hostname; then
-        echo "$name" >/etc/hostname
-        echo "127.0.0.1 localhost
+    {
+        cp $SEED/hostname /etc/
+        cp $SEED/authorized_keys /root/.ssh/
+        take_host_key
+    } 2>/dev/null
+
+    read -r name </etc/hostname
+    echo "$name" >/proc/sys/kernel/hostname
+    echo "127.0.0.1 localhost
 127.0.1.1 $name
 ::1 localhost ip6-localhost" >/etc/hosts
-    fi 2>/dev/null
-    read -r name </etc/hostname && echo "$name" >/proc/sys/kernel/hostname
-    [ -e $SEED/authorized_keys ] && cp $SEED/authorized_keys /root/.ssh/
-    take_host_key 2>/dev/null
 }
 
 # A seed may also hold the key as dropbear wants it, which saves a tenth of a
-# second: two SSH strings, "ssh-ed25519" and the private key followed by the public one.
+# second: the SSH string "ssh-ed25519", then one of private and public key.
 take_host_key() {
     cp $SEED/dropbear_ed25519_host_key /etc/dropbear/ ||
         dropbearconvert openssh dropbear $SEED/ssh_host_ed25519_key \
@@ -300,13 +305,21 @@ go_down() {
     kill -TERM -1
     kill -HUP -1 # what interactive shells listen to
     kill -CONT -1
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        any_left || break
-        usleep 100000
-    done
-    kill -KILL -1
+    wait_for_end || {
+        kill -KILL -1
+        wait_for_end
+    }
     umount -a -r 2>/dev/null # what is in use, the root above all, turns read-only
     "$1" -f
+}
+
+# Two seconds at most.
+wait_for_end() {
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        any_left || return 0
+        usleep 100000
+    done
+    return 1
 }
 
 # Kernel threads have no program file.
@@ -319,6 +332,7 @@ any_left() {
 
 main
 EOF
+    echo micro | put "$ROOT/etc/hostname" # until a seed says otherwise
     put "$ROOT/etc/fstab" <<'EOF'
 proc      /proc      proc      nosuid,nodev,noexec                        0 0
 sysfs     /sys       sysfs     nosuid,nodev,noexec                        0 0
@@ -447,7 +461,7 @@ write_recipe() {
 description = "busybox and dropbear on Linux $KERNEL_VERSION: starts in seconds"
 ssh_user = "root"
 kernel_args = "$KERNEL_ARGS"
-min_ram_mb = 128
+min_ram_mb = 96
 min_disk_gb = 1
 guest_agent = false
 EOF
@@ -462,7 +476,7 @@ deliver() {
 
 # ----------------------------------------------------------------------- start
 
-[ $# -eq 1 ] && [ -d "$1" ] || die "Usage: sh micro.sh OUTDIR (an empty directory)"
+[ -d "${1:-}" ] || die "Usage: sh micro.sh OUTDIR (an empty directory)"
 
 # Files must belong to root in the guest; a user namespace is enough for that.
 if [ "$(id -u)" -ne 0 ]; then

@@ -1,0 +1,219 @@
+//! `twarga backup` and `twarga restore`: one archive (tar) with a consistent
+//! copy of the database, which holds the VMs' definitions and host keys, and
+//! the portal's own keys. It holds secrets: mode 0600.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::say;
+use super::serve::DataLock;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::model::Time;
+use crate::portal::keys::write_secret;
+use crate::store::Store;
+
+const DATABASE: &str = "twarga.db";
+const KEYS: &str = "host-keys";
+/// The largest key file that is brought back.
+const LARGEST_KEY: u64 = 1 << 20;
+
+pub(super) async fn backup(config: &Config, file: &Path) -> Result<()> {
+    let path = config.data_dir.join(DATABASE);
+    if !path.exists() {
+        return Err(Error::new(
+            Code::DatabaseUnavailable,
+            format!("There is no database at {}.", path.display()),
+        )
+        .hint("Name the portal's configuration with `--config`."));
+    }
+    let store = Store::open(&path)?;
+    let copy = tempfile_beside(file, "db");
+    store.backup_to(copy.clone()).await?;
+    let written = write_archive(config, &copy, file);
+    let _ = std::fs::remove_file(&copy);
+    written?;
+    say(format_args!(
+        "Backed up to {}. It holds secrets: keep it safe. The VMs' disks are not in it.",
+        file.display()
+    ));
+    Ok(())
+}
+
+fn tempfile_beside(file: &Path, what: &str) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{what}-{}", uuid::Uuid::new_v4().simple()));
+    file.with_file_name(name)
+}
+
+fn cannot_write(file: &Path, e: &std::io::Error) -> Error {
+    Error::new(Code::BackendUnavailable, format!("{} cannot be written: {e}.", file.display())).hint("")
+}
+
+fn write_archive(config: &Config, database: &Path, file: &Path) -> Result<()> {
+    let part = tempfile_beside(file, "part");
+    let out = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(|e| cannot_write(file, &e))?;
+    let write = || -> std::io::Result<()> {
+        let mut archive = tar::Builder::new(&out);
+        archive.mode(tar::HeaderMode::Deterministic);
+        archive.append_path_with_name(database, DATABASE)?;
+        for entry in std::fs::read_dir(&config.host_key_dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                archive.append_path_with_name(entry.path(), Path::new(KEYS).join(entry.file_name()))?;
+            }
+        }
+        archive.finish()?;
+        out.sync_all()?;
+        std::fs::rename(&part, file)
+    };
+    write().map_err(|e| {
+        let _ = std::fs::remove_file(&part);
+        cannot_write(file, &e)
+    })
+}
+
+pub(super) fn restore(config: &Config, file: &Path) -> Result<()> {
+    let _lock = DataLock::take(&config.data_dir)?;
+    let not_ours = |why: String| {
+        Error::new(Code::Usage, format!("{} is not a backup that can be used: {why}.", file.display()))
+            .hint("")
+    };
+    let archive = File::open(file).map_err(|e| not_ours(e.to_string()))?;
+    let staged = config.data_dir.join(format!("{DATABASE}.restored"));
+    let keys = unpack(archive, &staged).map_err(not_ours)?;
+    // Opened before anything is touched: a damaged or newer database stays out.
+    let check = Store::open(&staged).map(drop);
+    remove_sidecars(&staged);
+    if let Err(e) = check {
+        let _ = std::fs::remove_file(&staged);
+        return Err(e);
+    }
+    let path = config.data_dir.join(DATABASE);
+    let aside = set_aside(&path)?;
+    std::fs::create_dir_all(&config.host_key_dir)?;
+    for (name, content) in keys {
+        write_secret(&config.host_key_dir.join(name), &content)?;
+    }
+    std::fs::rename(&staged, &path)?;
+    if let Some(aside) = aside {
+        say(format_args!("The database of before is kept as {}.", aside.display()));
+    }
+    say(format_args!("Restored from {}. `twarga serve` starts the portal.", file.display()));
+    Ok(())
+}
+
+/// Files that SQLite keeps beside a database.
+fn remove_sidecars(database: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        let _ = std::fs::remove_file(name);
+    }
+}
+
+/// Moves the database of before away, with what belongs to it: nothing is lost.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let aside = path.with_extension(format!("db.before-{}", Time::now().millis()));
+    for suffix in ["", "-wal", "-shm"] {
+        let with = |p: &Path| {
+            let mut name = p.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        if with(path).exists() {
+            std::fs::rename(with(path), with(&aside))?;
+        }
+    }
+    Ok(Some(aside))
+}
+
+type Keys = Vec<(String, zeroize::Zeroizing<Vec<u8>>)>;
+
+/// Takes only members that `backup` writes: no path of the archive is followed.
+fn unpack(archive: File, database: &Path) -> Result<Keys, String> {
+    let mut keys = Keys::new();
+    let mut found = false;
+    let mut archive = tar::Archive::new(archive);
+    for entry in archive.entries().map_err(|e| e.to_string())? {
+        let mut entry = entry.map_err(|e| e.to_string())?;
+        let path = entry.path().map_err(|e| e.to_string())?.into_owned();
+        if !entry.header().entry_type().is_file() {
+            return Err(String::from("it holds something other than files"));
+        }
+        let parts: Vec<String> =
+            path.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+        match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            [DATABASE] => {
+                let mut out = File::create(database).map_err(|e| e.to_string())?;
+                std::io::copy(&mut entry, &mut out).map_err(|e| e.to_string())?;
+                out.sync_all().map_err(|e| e.to_string())?;
+                found = true;
+            }
+            [KEYS, name] if !name.starts_with('.') => {
+                let mut content = zeroize::Zeroizing::new(Vec::new());
+                entry.by_ref().take(LARGEST_KEY).read_to_end(&mut content).map_err(|e| e.to_string())?;
+                keys.push(((*name).to_owned(), content));
+            }
+            _ => return Err(String::from("it holds files that do not belong there")),
+        }
+    }
+    if found { Ok(keys) } else { Err(String::from("there is no database in it")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(dir: &Path) -> Config {
+        Config { data_dir: dir.join("data"), host_key_dir: dir.join("keys"), ..Config::default() }
+    }
+
+    #[tokio::test]
+    async fn there_and_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        std::fs::create_dir_all(&config.data_dir).unwrap();
+        crate::portal::PortalKeys::open(&config.host_key_dir).unwrap();
+        let store = Store::open(&config.data_dir.join(DATABASE)).unwrap();
+        store.meta_or_insert("portal_id", String::from("here")).await.unwrap();
+        let file = dir.path().join("b.tar");
+        backup(&config, &file).await.unwrap();
+        drop(store);
+        std::fs::write(config.data_dir.join(DATABASE), b"rubbish").unwrap();
+        std::fs::remove_dir_all(&config.host_key_dir).unwrap();
+        restore(&config, &file).unwrap();
+        let store = Store::open(&config.data_dir.join(DATABASE)).unwrap();
+        assert_eq!(store.meta("portal_id").await.unwrap().as_deref(), Some("here"));
+        crate::portal::PortalKeys::open(&config.host_key_dir).unwrap();
+    }
+
+    #[test]
+    fn archives_that_want_elsewhere_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        for name in ["x", "host-keys/a/b", "host-keys/.ssh"] {
+            let file = dir.path().join("bad.tar");
+            let mut archive = tar::Builder::new(File::create(&file).unwrap());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            header.set_mode(0o600);
+            archive.append_data(&mut header, name, &b"x"[..]).unwrap();
+            archive.finish().unwrap();
+            assert_eq!(restore(&config, &file).unwrap_err().code, Code::Usage, "{name}");
+        }
+        std::fs::write(dir.path().join("no.tar"), b"rubbish").unwrap();
+        assert!(restore(&config, &dir.path().join("no.tar")).is_err());
+        assert!(!config.data_dir.join(DATABASE).exists());
+    }
+}

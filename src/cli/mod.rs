@@ -1,0 +1,134 @@
+//! The program on the host: `twarga serve` and what its owner needs beside it.
+
+mod backup;
+mod doctor;
+mod serve;
+mod setup;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::image::{self, Catalogue};
+
+/// A small cloud that you SSH into
+#[derive(Debug, Parser)]
+#[command(name = "twarga", version, about, disable_help_subcommand = true)]
+struct Program {
+    #[command(flatten)]
+    config: ConfigFlag,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct ConfigFlag {
+    /// The configuration [default: twarga.toml here, else the built-in values]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the portal; an empty data directory is set up first
+    Serve,
+    /// Set up without serving
+    Init(setup::Init),
+    /// Check everything the portal needs
+    Doctor(doctor::Doctor),
+    /// Images that VMs are made from
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Recovery of accounts by whoever owns the host
+    #[command(subcommand)]
+    User(setup::UserCommand),
+    /// Write one archive of database, keys and VM definitions; the portal may be serving
+    Backup {
+        /// Where to
+        file: PathBuf,
+    },
+    /// Bring a backup back; the portal must not be serving
+    Restore {
+        /// What `twarga backup` wrote
+        file: PathBuf,
+    },
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    /// Make a bootable image on this machine from Debian packages
+    Build {
+        /// micro or debian-12
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Report every mistake in the configuration, with its line
+    Check,
+}
+
+/// Reads the flags, does what they say, and gives the exit status.
+pub fn main() -> ExitCode {
+    let program = Program::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&Error::internal(e)),
+    };
+    let result = runtime.block_on(run(program));
+    // A hung backend must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(code) => code,
+        Err(e) => fail(&e),
+    }
+}
+
+fn fail(e: &Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "twarga: {e}");
+    ExitCode::from(e.exit() as u8)
+}
+
+/// Says something to whoever started the program.
+fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+async fn run(program: Program) -> Result<ExitCode> {
+    let file = program.config.config.as_deref();
+    if let Command::Doctor(flags) = program.command {
+        return doctor::run(file, &flags).await;
+    }
+    let config = Config::load(file)?;
+    match program.command {
+        Command::Serve => serve::run(config).await?,
+        Command::Init(flags) => setup::init(config, flags).await?,
+        Command::Image(ImageCommand::Build { name }) => build_image(&config, &name).await?,
+        Command::User(command) => setup::user(config, command).await?,
+        Command::Backup { file } => backup::backup(&config, &file).await?,
+        Command::Restore { file } => backup::restore(&config, &file)?,
+        Command::Config(ConfigCommand::Check) => say("The configuration is right."),
+        // Taken above: it has to work with a broken configuration too.
+        Command::Doctor(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn build_image(config: &Config, name: &str) -> Result<()> {
+    let catalogue = Catalogue::new(config.data_dir.join("images"));
+    let started = std::time::Instant::now();
+    let digest = image::build(&catalogue, name, |step| say(format_args!("{name}: {step}"))).await?;
+    let image = catalogue.get(name)?;
+    let (size, took) = (crate::model::text::bytes(image.size_bytes), started.elapsed().as_secs());
+    let short: String = digest.chars().take(12).collect();
+    say(format_args!("{name}: ready after {took} s, {size}, build {short}"));
+    Ok(())
+}

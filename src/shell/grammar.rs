@@ -1,0 +1,346 @@
+//! The one grammar: `NOUN VERB [ARG…] [--flag]`. A line becomes words, words
+//! become a [`Command`]; what cannot be understood becomes one error with the
+//! nearest word as its hint.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::action::{account, catalogue, event, host, job, key, user, vm};
+use crate::error::{Code, Error, Result};
+use crate::model::text;
+
+/// The longest line that is looked at, bytes.
+pub const LONGEST_LINE: usize = 64 * 1024;
+
+/// A command, understood.
+#[derive(Debug, Parser)]
+#[command(
+    name = "twarga",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    disable_version_flag = true,
+    infer_long_args = true,
+    override_usage = "NOUN VERB [ARG…] [--flag]",
+    help_template = "{usage-heading} {usage}\n\n{all-args}{after-help}"
+)]
+pub struct Line {
+    /// One JSON document on standard output, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: Command,
+}
+
+/// Nouns, and the few words that stand alone.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum Command {
+    /// Machines
+    #[command(subcommand)]
+    Vm(VmVerb),
+    /// What VMs are made from
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Sizes and their prices
+    #[command(subcommand)]
+    Plan(PlanVerb),
+    /// Long work: watch it, stop it
+    #[command(subcommand)]
+    Job(JobVerb),
+    /// Your public keys
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// Your account
+    #[command(subcommand)]
+    Account(AccountVerb),
+    /// What happened
+    #[command(subcommand)]
+    Event(EventVerb),
+    /// The accounts (for admins)
+    #[command(subcommand)]
+    User(UserVerb),
+    /// The machine below (for admins)
+    #[command(subcommand)]
+    Host(HostVerb),
+    Whoami(account::Whoami),
+    SshConfig(vm::SshConfig),
+    /// This list, a command (`help vm new`), or a page of the manual (`help guide`)
+    Help {
+        /// A noun, a command, or a page
+        #[arg(value_name = "TOPIC")]
+        topic: Vec<String>,
+    },
+    /// The line shell, on a terminal
+    Shell,
+    /// Leave
+    #[command(alias = "quit", alias = "logout")]
+    Exit,
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum VmVerb {
+    New(vm::VmNew),
+    Ls(vm::VmLs),
+    Show(vm::VmShow),
+    Start(vm::VmStart),
+    Stop(vm::VmStop),
+    Restart(vm::VmRestart),
+    Pause(vm::VmPause),
+    Resume(vm::VmResume),
+    #[command(alias = "rm")]
+    Destroy(vm::VmDestroy),
+    Ssh(vm::VmSsh),
+    Console(vm::VmConsole),
+    Stats(vm::VmStats),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum ImageVerb {
+    Ls(catalogue::ImageLs),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum PlanVerb {
+    Ls(catalogue::PlanLs),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum JobVerb {
+    Ls(job::JobLs),
+    Show(job::JobShow),
+    Watch(job::JobWatch),
+    Cancel(job::JobCancel),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum KeyVerb {
+    Ls(key::KeyLs),
+    Add(key::KeyAdd),
+    Rm(key::KeyRm),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum AccountVerb {
+    Show(account::AccountShow),
+    Passwd(account::AccountPasswd),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum EventVerb {
+    Ls(event::EventLs),
+    Show(event::EventShow),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum UserVerb {
+    New(user::UserNew),
+    Ls(user::UserLs),
+    Show(user::UserShow),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum HostVerb {
+    Show(host::HostShow),
+}
+
+/// What a line came to.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A command.
+    Run(Box<Line>),
+    /// Help was asked for: its text.
+    Help(String),
+    /// There was nothing on the line.
+    Nothing,
+}
+
+/// The short forms: one word for a verb of `vm`.
+const SHORT: [&str; 7] = ["ls", "new", "rm", "start", "stop", "restart", "ssh"];
+
+/// Whether a line that begins so means a verb of `vm`.
+pub fn is_short(word: &str) -> bool {
+    SHORT.contains(&word)
+}
+
+/// Splits a line into words as a shell does: quotes and backslashes, nothing else.
+///
+/// # Errors
+/// `usage` if it is not UTF-8, too long, or a quote is left open.
+pub fn words(line: &[u8]) -> Result<Vec<String>> {
+    if line.len() > LONGEST_LINE {
+        return Err(Error::usage(format!("A command has at most {}.", text::bytes(LONGEST_LINE as u64))));
+    }
+    let line = std::str::from_utf8(line).map_err(|_| Error::usage("A command is written in UTF-8."))?;
+    shlex::split(line).ok_or_else(|| Error::usage("A quote is left open."))
+}
+
+/// Whether the words ask for JSON: known even when the rest cannot be understood.
+pub fn wants_json(words: &[String]) -> bool {
+    words.iter().take_while(|w| *w != "--").any(|w| w == "--json")
+}
+
+/// Understands words.
+///
+/// # Errors
+/// `usage…` with the nearest word as its hint.
+pub fn parse(words: &[String]) -> Result<Parsed> {
+    if words.is_empty() {
+        return Ok(Parsed::Nothing);
+    }
+    let short = words.first().is_some_and(|w| is_short(w));
+    let noun = short.then(|| String::from("vm"));
+    match Line::try_parse_from(noun.into_iter().chain(words.iter().cloned())) {
+        Ok(line) => Ok(Parsed::Run(Box::new(line))),
+        Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(tidy(&e.to_string()))),
+        Err(e) => Err(explain(&e)),
+    }
+}
+
+/// clap's text without its trailing blanks, and with what is not ours taken out.
+pub(super) fn tidy(help: &str) -> String {
+    let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+    lines.join("\n").trim().to_owned() + "\n"
+}
+
+fn context(e: &clap::Error, kind: ContextKind) -> Option<String> {
+    Some(match e.get(kind)? {
+        ContextValue::String(s) => s.clone(),
+        ContextValue::Strings(s) => s.join(", "),
+        ContextValue::StyledStr(s) => s.to_string(),
+        ContextValue::StyledStrs(s) => s.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        _ => return None,
+    })
+}
+
+/// clap's error in our words.
+fn explain(e: &clap::Error) -> Error {
+    let shown = |kind| context(e, kind).map(|s| text::short(&s, 60)).unwrap_or_default();
+    let usage = context(e, ContextKind::Usage).unwrap_or_default();
+    let usage = usage.trim().trim_start_matches("Usage:").trim().to_owned();
+    let usage_hint = if usage.is_empty() { Code::Usage.hint().to_owned() } else { format!("Usage: {usage}") };
+    match e.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let nearest = context(e, ContextKind::SuggestedSubcommand);
+            let hint = nearest
+                .map_or_else(|| Code::UnknownCommand.hint().to_owned(), |n| format!("Did you mean `{n}`?"));
+            let message = format!("There is no command “{}”.", shown(ContextKind::InvalidSubcommand));
+            Error::new(Code::UnknownCommand, message).hint(hint)
+        }
+        ErrorKind::UnknownArgument => {
+            let nearest = context(e, ContextKind::SuggestedArg);
+            let hint = nearest.map_or(usage_hint, |n| format!("Did you mean `{n}`?"));
+            Error::usage(format!("There is no “{}” here.", shown(ContextKind::InvalidArg))).hint(hint)
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let source = std::error::Error::source(e).map(ToString::to_string);
+            let arg = shown(ContextKind::InvalidArg);
+            let value = shown(ContextKind::InvalidValue);
+            if value.is_empty() {
+                return Error::usage(format!("{arg} wants a value.")).hint(usage_hint);
+            }
+            match source.as_deref().and_then(|s| s.split_once("VM.")) {
+                Some(_) => Error::new(Code::BadName, format!("“{value}” cannot be the name of a VM.")),
+                None => {
+                    let why = source
+                        .map(|s| format!(": {}", text::short(s.trim_end_matches('.'), 160)))
+                        .unwrap_or_default();
+                    Error::usage(format!("“{value}” does not do for {arg}{why}.")).hint(usage_hint)
+                }
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            Error::usage(format!("{} is missing.", shown(ContextKind::InvalidArg))).hint(usage_hint)
+        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let valid = context(e, ContextKind::ValidSubcommand);
+            let hint = valid.map_or(usage_hint, |v| format!("There are: {v}."));
+            Error::usage("A verb is missing.").hint(hint)
+        }
+        ErrorKind::ArgumentConflict => {
+            let (a, b) = (shown(ContextKind::InvalidArg), shown(ContextKind::PriorArg));
+            Error::usage(format!("{a} and {b} exclude one another.")).hint(usage_hint)
+        }
+        _ => Error::usage("That cannot be understood.").hint(usage_hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> Error {
+        match words(line.as_bytes()).and_then(|w| parse(&w)) {
+            Err(e) => e,
+            Ok(p) => panic!("{line}: {p:?}"),
+        }
+    }
+
+    fn command(line: &str) -> Command {
+        match parse(&words(line.as_bytes()).unwrap()) {
+            Ok(Parsed::Run(line)) => line.command,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn short_forms_mean_vm_verbs() {
+        assert!(matches!(command("ls"), Command::Vm(VmVerb::Ls(_))));
+        assert!(matches!(command("new web1"), Command::Vm(VmVerb::New(_))));
+        assert!(matches!(command("rm web1"), Command::Vm(VmVerb::Destroy(_))));
+    }
+
+    #[test]
+    fn the_nearest_word_is_offered() {
+        let e = error("vn ls");
+        assert_eq!((e.code, e.exit() as u8), (Code::UnknownCommand, 2));
+        assert!(e.hint.contains("`vm`"), "{e}");
+        assert!(error("vm lst").hint.contains("`ls`"), "{}", error("vm lst"));
+        assert!(
+            error("vm new web1 --imgae x").hint.contains("--image"),
+            "{}",
+            error("vm new web1 --imgae x")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_rest() {
+        assert_eq!(error("vm new ../x").code, Code::BadName);
+        assert_eq!(error("vm new 'a b'").code, Code::BadName);
+        assert!(error("vm new").message.contains("missing"), "{}", error("vm new"));
+        assert!(error("vm").hint.contains("ls"), "{}", error("vm"));
+        assert!(
+            error("vm new web1 --ram lots").message.contains("lots"),
+            "{}",
+            error("vm new web1 --ram lots")
+        );
+        assert!(error("vm new web1 --plan small --ram 5000").message.contains("exclude"));
+        assert_eq!(error("job show 99999999999999999999").code, Code::Usage);
+        assert_eq!(error("vm ls 'open").code, Code::Usage);
+    }
+
+    #[test]
+    fn errors_are_short_and_clean() {
+        let e = error(&format!("vm new {}", "x".repeat(10_000)));
+        assert!(e.to_string().len() < 300, "{e}");
+        let e = error("vm new \u{1b}[31m");
+        assert!(!e.to_string().contains('\u{1b}'));
+        assert_eq!(words(b"\xff").unwrap_err().code, Code::Usage);
+        assert_eq!(words(&vec![b'a'; 1 << 20]).unwrap_err().code, Code::Usage);
+    }
+
+    #[test]
+    fn help_is_help() {
+        assert!(matches!(parse(&words(b"vm new --help").unwrap()), Ok(Parsed::Help(_))));
+        assert!(matches!(parse(&[]), Ok(Parsed::Nothing)));
+    }
+}

@@ -1,0 +1,124 @@
+//! `help`: the commands from the grammar itself, so that it cannot lie, and the
+//! pages of the manual, so that it can be read over SSH.
+
+use clap::CommandFactory;
+
+use super::grammar::{Line, tidy};
+use super::render::table;
+use crate::error::{Code, Error, Result};
+use crate::model::text;
+
+/// Pages of the manual: name, and text.
+const PAGES: &[(&str, &str)] = &[
+    ("guide", include_str!("../../docs/guide.md")),
+    ("admin", include_str!("../../docs/admin.md")),
+    ("troubleshooting", include_str!("../../docs/troubleshooting.md")),
+    ("developers", include_str!("../../docs/developers.md")),
+];
+
+/// Help on a topic; on everything if there is none.
+pub(super) fn about(topic: &[String]) -> Result<String> {
+    if topic.is_empty() {
+        return Ok(overview());
+    }
+    if let [word] = topic
+        && let Some((_, page)) = PAGES.iter().find(|(name, _)| name == word)
+    {
+        return Ok((*page).to_owned());
+    }
+    of_command(topic)
+}
+
+fn of_command(topic: &[String]) -> Result<String> {
+    let mut command = Line::command();
+    command.build();
+    let mut found = &mut command;
+    for word in topic {
+        let known: Vec<String> = found.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        found = found.find_subcommand_mut(word).ok_or_else(|| unknown(word, known))?;
+    }
+    Ok(tidy(&found.render_long_help().to_string()))
+}
+
+fn unknown(word: &str, known: Vec<String>) -> Error {
+    let pages = PAGES.iter().map(|(name, _)| (*name).to_owned());
+    let nearest = known.into_iter().chain(pages).min_by_key(|k| strsim::damerau_levenshtein(k, word));
+    let e = Error::new(Code::UnknownCommand, format!("There is no help on “{}”.", text::short(word, 40)));
+    match nearest {
+        Some(n) if strsim::damerau_levenshtein(&n, word) <= 2 => e.hint(format!("Did you mean `help {n}`?")),
+        _ => e.hint("`help` lists the commands."),
+    }
+}
+
+fn overview() -> String {
+    let command = Line::command();
+    let visible = command.get_subcommands().filter(|c| !c.is_hide_set());
+    let rows: Vec<Vec<String>> = visible
+        .map(|noun| {
+            let verbs: Vec<_> = noun.get_subcommands().map(clap::Command::get_name).collect();
+            let what = noun.get_about().map(ToString::to_string).unwrap_or_default();
+            vec![noun.get_name().to_owned(), verbs.join(" "), what]
+        })
+        .collect();
+    let pages: Vec<_> = PAGES.iter().map(|(name, _)| *name).collect();
+    format!(
+        "NOUN VERB [ARG…] [--flag]\n\n{}\nShort: ls new rm start stop restart ssh  mean the verbs of `vm`.\n\
+         More:  `help vm`, `help vm new`; pages: {}.\n\
+         JSON:  `--json` after any command.\n",
+        table(&["NOUN", "VERBS", "WHAT"], &rows),
+        pages.join(", "),
+    )
+}
+
+/// The words that may follow those of the line so far, for completion: nouns,
+/// verbs, flags. VM names are the shell's to add.
+pub(super) fn next_words(before: &[String]) -> Vec<String> {
+    let mut command = Line::command();
+    command.build();
+    let mut found = &mut command;
+    for word in before.iter().filter(|w| !w.starts_with('-')) {
+        match found.find_subcommand_mut(word) {
+            Some(_) => {
+                found = match found.find_subcommand_mut(word) {
+                    Some(f) => f,
+                    None => return vec![],
+                }
+            }
+            None => break,
+        }
+    }
+    let verbs: Vec<String> = found.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    if verbs.is_empty() {
+        return found.get_arguments().filter_map(|a| a.get_long()).map(|l| format!("--{l}")).collect();
+    }
+    verbs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(s: &str) -> Vec<String> {
+        s.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_topic_there_is() {
+        let all = overview();
+        for noun in
+            ["vm", "image", "plan", "job", "key", "account", "event", "user", "host", "whoami", "exit"]
+        {
+            assert!(all.contains(noun), "{noun} is missing:\n{all}");
+        }
+        assert!(about(&words("vm new")).unwrap().contains("--image"));
+        assert!(about(&words("guide")).unwrap().contains('#'));
+        assert!(about(&words("vm nww")).unwrap_err().hint.contains("new"));
+    }
+
+    #[test]
+    fn what_may_follow() {
+        assert!(next_words(&words("vm")).contains(&String::from("new")));
+        assert!(next_words(&words("vm new")).contains(&String::from("--image")));
+        assert!(next_words(&[]).contains(&String::from("vm")));
+    }
+}

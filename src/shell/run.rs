@@ -1,0 +1,273 @@
+//! From a command to its action, and from the action's output to an answer.
+
+use super::grammar::{
+    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, UserVerb, VmVerb,
+};
+use super::{DONE, Flow, Render, Shell, ask, help};
+use serde::Serialize;
+
+use crate::action::{account, job, key, user, vm};
+use crate::error::{Code, Error, Result};
+use crate::guest::relay::{self, Run};
+use crate::model::name::VmRef;
+use crate::model::{Job, Vm};
+use crate::portal::Action;
+use crate::term::Input;
+
+/// The most that a verb reads from standard input, bytes.
+const LONGEST_INPUT: usize = 512 * 1024;
+
+impl Shell<'_> {
+    async fn perform<A: Action>(&self, action: A) -> Result<A::Output> {
+        self.portal.perform(self.who, action).await
+    }
+
+    /// Performs an action and gives its output as the answer.
+    async fn give<A>(&mut self, action: A) -> Result<Flow>
+    where
+        A: Action,
+        A::Output: Serialize + Render,
+    {
+        let output = self.perform(action).await?;
+        self.answer(&output).await
+    }
+
+    pub(super) async fn run(&mut self, command: Command) -> Result<Flow> {
+        match command {
+            Command::Vm(verb) => self.vm(verb).await,
+            Command::Image(ImageVerb::Ls(a)) => self.give(a).await,
+            Command::Plan(PlanVerb::Ls(a)) => self.give(a).await,
+            Command::Job(verb) => self.job(verb).await,
+            Command::Key(verb) => self.key(verb).await,
+            Command::Account(AccountVerb::Show(a)) => self.give(a).await,
+            Command::Account(AccountVerb::Passwd(_)) => self.passwd().await,
+            Command::Event(EventVerb::Ls(a)) => self.give(a).await,
+            Command::Event(EventVerb::Show(a)) => self.give(a).await,
+            Command::User(verb) => self.user(verb).await,
+            Command::Host(HostVerb::Show(a)) => {
+                let snapshot = self.perform(a).await?;
+                self.answer(&*snapshot).await
+            }
+            Command::Whoami(a) => self.whoami(a).await,
+            Command::SshConfig(a) => self.give(a).await,
+            Command::Help { topic } => self.say(help::about(&topic)?).await,
+            // `try_execute` has taken it before.
+            Command::Shell => Ok(DONE),
+            Command::Exit => Ok(Flow::Exit),
+        }
+    }
+
+    /// The shortest answer there is: scripts and people ask it first.
+    async fn whoami(&mut self, action: account::Whoami) -> Result<Flow> {
+        let me = self.perform(action).await?;
+        if self.json { self.document(&me).await } else { self.say(format!("{}\n", me.user.name)).await }
+    }
+
+    async fn vm(&mut self, verb: VmVerb) -> Result<Flow> {
+        match verb {
+            VmVerb::New(a) => self.vm_new(a).await,
+            VmVerb::Ls(a) => self.give(a).await,
+            VmVerb::Show(a) => self.give(a).await,
+            VmVerb::Stats(a) => self.give(a).await,
+            VmVerb::Start(a) => self.change(a).await,
+            VmVerb::Stop(a) => self.change(a).await,
+            VmVerb::Restart(a) => self.change(a).await,
+            VmVerb::Pause(a) => self.change(a).await,
+            VmVerb::Resume(a) => self.change(a).await,
+            VmVerb::Destroy(a) => self.vm_destroy(a).await,
+            VmVerb::Ssh(a) => self.vm_ssh(a).await,
+            VmVerb::Console(a) => {
+                let name = a.name.clone();
+                ask::needs_terminal(self.stdio, &format!("The console of “{name}”"))?;
+                let console = self.perform(a).await?;
+                Ok(Flow::Done(crate::guest::console::run(self.stdio, console, &name.to_string()).await))
+            }
+        }
+    }
+
+    async fn vm_new(&mut self, mut action: vm::VmNew) -> Result<Flow> {
+        if action.user_data.as_deref() == Some("-") {
+            action.user_data = Some(self.standard_input().await?);
+        }
+        let name = VmRef { name: action.name.clone(), owner: None };
+        let wait = !action.no_wait;
+        let job = self.perform(action).await?;
+        if !wait {
+            return self.answer(&job).await;
+        }
+        self.follow(job).await?;
+        let made = vm::show(self.portal, self.who, name).await?;
+        if self.json {
+            return self.document(&made).await;
+        }
+        let text = format!(
+            "{name} is ready. Enter it:\n  ssh {owner}+{name}@PORTAL\n  ssh -J {owner}@PORTAL {user}@{name}\n  vm ssh {name}\n",
+            name = made.name,
+            owner = made.owner,
+            user = made.ssh_user,
+        );
+        self.say(text).await
+    }
+
+    async fn vm_destroy(&mut self, action: vm::VmDestroy) -> Result<Flow> {
+        if !action.yes {
+            let names: Vec<_> = action.names.iter().map(ToString::to_string).collect();
+            // What is not there need not be confirmed.
+            for name in &action.names {
+                vm::show(self.portal, self.who, name.clone()).await?;
+            }
+            let question = format!("Destroy {}, with everything on the disk?", names.join(", "));
+            if self.input_is_commands || !ask::confirm(self.stdio, &question).await? {
+                return Err(Error::new(Code::Cancelled, "Nothing was destroyed."));
+            }
+        }
+        let wait = !action.no_wait;
+        let jobs = self.perform(action).await?;
+        if !wait {
+            return self.answer_jobs(jobs).await;
+        }
+        let mut done = Vec::new();
+        for job in jobs {
+            done.push(self.follow(job).await?);
+        }
+        if self.json {
+            return self.answer_jobs(done).await;
+        }
+        let text: String = done.iter().map(|j| format!("{} is destroyed.\n", j.target)).collect();
+        self.say(text).await
+    }
+
+    /// Several jobs are an array, one is an object.
+    async fn answer_jobs(&mut self, jobs: Vec<Job>) -> Result<Flow> {
+        match jobs.as_slice() {
+            [job] => self.answer(job).await,
+            _ => self.answer(&jobs).await,
+        }
+    }
+
+    /// Changes VMs, waits, and shows what they are then.
+    async fn change<A: vm::ChangesVms>(&mut self, action: A) -> Result<Flow> {
+        let (names, no_wait) = (action.names().to_vec(), action.no_wait());
+        let jobs = self.perform(action).await?;
+        if no_wait {
+            return self.answer_jobs(jobs).await;
+        }
+        for job in jobs {
+            self.follow(job).await?;
+        }
+        let mut vms: Vec<Vm> = Vec::new();
+        for name in names {
+            vms.push(vm::show(self.portal, self.who, name).await?);
+        }
+        match (self.json, vms.as_slice()) {
+            (true, [vm]) => self.document(vm).await,
+            (true, _) => self.document(&vms).await,
+            (false, _) => {
+                let text: String = vms.iter().map(|vm| format!("{} is {}.\n", vm.name, vm.state)).collect();
+                self.say(text).await
+            }
+        }
+    }
+
+    async fn vm_ssh(&mut self, action: vm::VmSsh) -> Result<Flow> {
+        let what = match action.command.as_slice() {
+            [] => Run::Shell,
+            words => Run::Exec(words.join(" ").into_bytes()),
+        };
+        let (_, guest) = self.perform(action).await?;
+        Ok(Flow::Done(relay::run(self.stdio, &guest, what, false).await?))
+    }
+
+    async fn job(&mut self, verb: JobVerb) -> Result<Flow> {
+        match verb {
+            JobVerb::Ls(a) => self.give(a).await,
+            JobVerb::Show(a) => self.give(a).await,
+            JobVerb::Watch(job::JobWatch { id }) => {
+                let job = self.perform(job::JobShow { id }).await?;
+                let done = self.follow(job).await?;
+                self.answer(&done).await
+            }
+            JobVerb::Cancel(a) => {
+                let following = self.perform(a).await?;
+                let job = self.to_the_end(following).await?;
+                self.answer(&job).await
+            }
+        }
+    }
+
+    async fn key(&mut self, verb: KeyVerb) -> Result<Flow> {
+        match verb {
+            KeyVerb::Ls(a) => self.give(a).await,
+            KeyVerb::Add(mut a) => {
+                if a.key == ["-"] {
+                    a = key::KeyAdd { key: vec![self.standard_input().await?] };
+                }
+                let added = self.perform(a).await?;
+                self.answer(&added).await
+            }
+            KeyVerb::Rm(a) => self.give(a).await,
+        }
+    }
+
+    async fn user(&mut self, verb: UserVerb) -> Result<Flow> {
+        match verb {
+            UserVerb::New(mut a) => {
+                if a.key.as_deref() == Some("-") {
+                    a = user::UserNew { key: Some(self.standard_input().await?), ..a };
+                }
+                let made = self.perform(a).await?;
+                self.answer(&made).await
+            }
+            UserVerb::Ls(a) => self.give(a).await,
+            UserVerb::Show(a) => self.give(a).await,
+        }
+    }
+
+    async fn passwd(&mut self) -> Result<Flow> {
+        if self.stdio.terminal.is_some() && !self.input_is_commands {
+            ask::choose_password(self.portal, self.who, self.stdio).await?;
+            return Ok(DONE);
+        }
+        let me = self.perform(account::AccountShow {}).await?;
+        let text = zeroize::Zeroizing::new(self.standard_input().await?);
+        let mut lines = text.lines().map(|l| zeroize::Zeroizing::new(l.to_owned()));
+        let old = if me.has_password { lines.next() } else { None };
+        let new = lines.next().ok_or_else(|| {
+            Error::usage("The new password is missing.")
+                .hint("Standard input holds the old password, if there is one, and the new one, a line each.")
+        })?;
+        self.perform(account::AccountPasswd { old, new }).await?;
+        self.remark("The password is changed.").await;
+        if self.json { self.say("{}\n").await } else { Ok(DONE) }
+    }
+
+    /// Everything on standard input.
+    async fn standard_input(&mut self) -> Result<String> {
+        if self.input_is_commands {
+            return Err(Error::usage("Standard input holds the commands here.")
+                .hint("Give the text itself, in quotes."));
+        }
+        if self.stdio.terminal.is_some() {
+            return Err(Error::usage("Standard input is a terminal here.")
+                .hint("Send a file: `cat FILE | ssh PORTAL …`."));
+        }
+        let mut all = Vec::new();
+        while let Some(input) = self.stdio.input.recv().await {
+            match input {
+                Input::Data(bytes) => all.extend_from_slice(&bytes),
+                Input::Eof => break,
+                Input::Resize(_) | Input::Signal(_) => {}
+            }
+            if all.len() > LONGEST_INPUT {
+                return Err(Error::usage("There is too much on standard input."));
+            }
+        }
+        String::from_utf8(all).map_err(|_| Error::usage("Standard input is not UTF-8."))
+    }
+
+    /// Waits for a job that somebody else shows; its last state.
+    async fn to_the_end(&mut self, mut following: tokio::sync::watch::Receiver<Job>) -> Result<Job> {
+        let _ = following.wait_for(|j| j.state.is_final()).await;
+        Ok(following.borrow().clone())
+    }
+}

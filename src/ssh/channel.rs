@@ -1,0 +1,279 @@
+//! One session channel: its requests decide on a face, its bytes go there and
+//! back, and at its end comes what RFC 4254 §6.10 wants, in this order: output,
+//! exit status, end of file, close.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::action::vm::VmSsh;
+use crate::error::{Error, Result};
+use crate::guest::Guest;
+use crate::guest::relay::{self, Run, signal_word};
+use crate::model::name::VmRef;
+use crate::portal::{Portal, Principal, Session};
+use crate::term::{self, Ended, Input, Output, Stdio, Terminal, WindowSize};
+use crate::{shell, tui};
+
+/// Variables of one channel, and the length of each.
+const MOST_VARIABLES: usize = 32;
+const LONGEST_VARIABLE: usize = 256;
+
+/// Where a connection leads.
+#[derive(Clone)]
+pub(super) enum Route {
+    /// To the portal.
+    Portal,
+    /// Straight into a VM; all channels of the connection share one login there.
+    Guest(Arc<Entry>),
+}
+
+/// A way into a VM, opened when the first channel wants it.
+pub(super) struct Entry {
+    pub vm: VmRef,
+    pub guest: OnceCell<Arc<Guest>>,
+    /// Told once the login there is done.
+    pub opened: tokio::sync::watch::Sender<Option<Arc<Guest>>>,
+}
+
+impl Route {
+    pub fn guest(vm: VmRef) -> Self {
+        let opened = tokio::sync::watch::channel(None).0;
+        Route::Guest(Arc::new(Entry { vm, guest: OnceCell::new(), opened }))
+    }
+
+    pub fn is_guest(&self) -> bool {
+        match self {
+            Route::Portal => false,
+            Route::Guest(_) => true,
+        }
+    }
+}
+
+impl Entry {
+    /// Signs in to the VM, the first time that it is asked for.
+    pub async fn open(&self, portal: &Portal, who: &Principal) -> Result<Arc<Guest>> {
+        let open = async {
+            let action = VmSsh { name: self.vm.clone(), command: Vec::new() };
+            let (_, guest) = portal.perform(who, action).await?;
+            let guest = Arc::new(guest);
+            self.opened.send_replace(Some(Arc::clone(&guest)));
+            Ok(guest)
+        };
+        self.guest.get_or_try_init(|| open).await.cloned()
+    }
+}
+
+/// Whether a variable of the client's is let through.
+pub(super) fn lets_through(name: &str) -> bool {
+    matches!(name, "LANG" | "COLORTERM" | "NO_COLOR") || name.starts_with("LC_")
+}
+
+/// A channel's task.
+pub(super) struct Task {
+    pub portal: Portal,
+    pub who: Principal,
+    pub route: Route,
+    pub handle: Handle,
+}
+
+/// What the client asked for before it asked for a face.
+#[derive(Default)]
+struct Wishes {
+    terminal: Option<Terminal>,
+    env: Vec<(String, String)>,
+    agent: bool,
+}
+
+impl Task {
+    pub async fn run(self, channel: Channel<Msg>) {
+        let (mut from, to) = channel.split();
+        let mut wishes = Wishes::default();
+        let Some(what) = wishes.wait(&mut from).await else {
+            let _ = to.close().await;
+            return;
+        };
+        let session = Arc::clone(self.who.session());
+        let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
+        let announcements = session.listen();
+        let reading = tokio::spawn(read(from, input, Arc::clone(&session)));
+        let face = async {
+            let ended = self.face(&mut stdio, what, wishes.agent).await;
+            drop(stdio);
+            ended
+        };
+        let (ended, ()) = tokio::join!(face, write(&to, output, announcements, &session));
+        reading.abort();
+        self.end(&to, ended).await;
+    }
+
+    /// Shows the person what they asked for, until its end.
+    async fn face(&self, stdio: &mut Stdio, what: Run, agent: bool) -> Ended {
+        let result = match &self.route {
+            Route::Guest(entry) => self.enter(stdio, entry, what, agent).await,
+            Route::Portal => self.portal_face(stdio, what).await,
+        };
+        match result {
+            Ok(ended) => ended,
+            Err(e) => {
+                let _ = stdio.writer.err(format!("{e}\n")).await;
+                Ended::Status(e.exit() as u32)
+            }
+        }
+    }
+
+    async fn enter(&self, stdio: &mut Stdio, entry: &Entry, what: Run, agent: bool) -> Result<Ended> {
+        let guest = entry.open(&self.portal, &self.who).await?;
+        relay::run(stdio, &guest, what, agent).await
+    }
+
+    async fn portal_face(&self, stdio: &mut Stdio, what: Run) -> Result<Ended> {
+        let (portal, who) = (&self.portal, &self.who);
+        if who.user().must_change_password && stdio.terminal.is_some() && self.still_must_change().await? {
+            let _ = stdio.writer.err("Choose a password of your own before you go on.\n").await;
+            shell::choose_password(portal, who, stdio).await?;
+        }
+        Ok(match what {
+            Run::Exec(line) => shell::command(portal, who, stdio, &line).await,
+            Run::Subsystem(_) => return Err(Error::usage("There is no such subsystem here.")),
+            Run::Shell => match stdio.terminal.as_ref().map(|t| t.term.as_str()) {
+                None => shell::piped(portal, who, stdio).await,
+                Some("dumb" | "") => shell::interactive(portal, who, stdio).await,
+                Some(_) => tui::session(portal, who, stdio).await,
+            },
+        })
+    }
+
+    /// Another channel of the connection may have done it.
+    async fn still_must_change(&self) -> Result<bool> {
+        Ok(self
+            .portal
+            .perform(&self.who, crate::action::account::AccountShow {})
+            .await?
+            .user
+            .must_change_password)
+    }
+
+    async fn end(&self, to: &ChannelWriteHalf<Msg>, ended: Ended) {
+        match ended {
+            Ended::Status(status) => {
+                let _ = to.exit_status(status).await;
+            }
+            Ended::Signal { name, core_dumped, message } => {
+                let signal = Sig::Custom(name);
+                let _ = self
+                    .handle
+                    .exit_signal_request(to.id(), signal, core_dumped, message, String::from("en"))
+                    .await;
+            }
+        }
+        let _ = to.eof().await;
+        let _ = to.close().await;
+    }
+}
+
+impl Wishes {
+    /// Listens until the client asks for a face; none if it hangs up first.
+    async fn wait(&mut self, from: &mut ChannelReadHalf) -> Option<Run> {
+        loop {
+            match from.wait().await? {
+                ChannelMsg::RequestPty { term, col_width, row_height, terminal_modes, .. } => {
+                    let modes = terminal_modes.iter().map(|(op, v)| (*op as u8, *v)).collect();
+                    let term = term.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+                    self.terminal =
+                        Some(Terminal { term, size: WindowSize::clamp(col_width, row_height), modes });
+                }
+                ChannelMsg::WindowChange { col_width, row_height, .. } => {
+                    if let Some(terminal) = &mut self.terminal {
+                        terminal.size = WindowSize::clamp(col_width, row_height);
+                    }
+                }
+                ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
+                    self.set(variable_name, variable_value)
+                }
+                ChannelMsg::AgentForward { .. } => self.agent = true,
+                ChannelMsg::RequestShell { .. } => return Some(Run::Shell),
+                ChannelMsg::Exec { command, .. } => return Some(Run::Exec(command)),
+                ChannelMsg::RequestSubsystem { name, .. } => return Some(Run::Subsystem(name)),
+                ChannelMsg::Close => return None,
+                _ => {}
+            }
+        }
+    }
+
+    fn set(&mut self, name: String, value: String) {
+        let short = name.len() <= LONGEST_VARIABLE && value.len() <= LONGEST_VARIABLE;
+        if lets_through(&name)
+            && short
+            && self.env.len() < MOST_VARIABLES
+            && !value.chars().any(char::is_control)
+        {
+            self.env.push((name, value));
+        }
+    }
+}
+
+/// Carries what the client sends to the face. Ends with the channel.
+async fn read(mut from: ChannelReadHalf, input: mpsc::Sender<Input>, session: Arc<Session>) {
+    while let Some(message) = from.wait().await {
+        let item = match message {
+            ChannelMsg::Data { data } => {
+                session.count_in(data.len());
+                Input::Data(data)
+            }
+            ChannelMsg::WindowChange { col_width, row_height, .. } => {
+                Input::Resize(WindowSize::clamp(col_width, row_height))
+            }
+            ChannelMsg::Signal { signal } => Input::Signal(signal_word(&signal)),
+            ChannelMsg::Eof => Input::Eof,
+            ChannelMsg::Close => return,
+            _ => continue,
+        };
+        if input.send(item).await.is_err() {
+            // The face is over; what still comes is let go, or the whole
+            // connection would wait for a channel that nobody reads.
+            while from.wait().await.is_some() {}
+            return;
+        }
+    }
+}
+
+/// Carries what the face says to the client, and what the portal has to say
+/// beside it. Ends when the face does, or when nobody is there any more.
+async fn write(
+    to: &ChannelWriteHalf<Msg>,
+    mut output: mpsc::Receiver<Output>,
+    mut announcements: tokio::sync::broadcast::Receiver<String>,
+    session: &Session,
+) {
+    let mut announcing = true;
+    loop {
+        let item = tokio::select! {
+            biased;
+            item = output.recv() => match item {
+                Some(item) => item,
+                None => return,
+            },
+            said = announcements.recv(), if announcing => match said {
+                Ok(text) => Output::Err(Bytes::from(format!("\r\n{text}\r\n"))),
+                Err(_) => { announcing = false; continue }
+            },
+        };
+        let sent = match item {
+            Output::Out(bytes) => {
+                session.count_out(bytes.len());
+                to.data_bytes(bytes).await
+            }
+            Output::Err(bytes) => {
+                session.count_out(bytes.len());
+                to.extended_data_bytes(1, bytes).await
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! russh's callbacks of one connection: signing in, and the opening of channels.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use russh::keys::HashAlg;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Russh, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use super::channel::{self, Route};
+use super::forward;
+use crate::model::name::{UserName, VmRef};
+use crate::portal::{Portal, Principal, Session};
+
+/// Wrong passwords on one connection.
+const PASSWORDS: u32 = 6;
+/// Channels of one connection at once: OpenSSH's MaxSessions is 10, browsers
+/// behind `-D` want more.
+const CHANNELS: usize = 128;
+
+/// One connection's state.
+pub(super) struct Connection {
+    portal: Portal,
+    from: IpAddr,
+    signed_in: watch::Sender<Option<Arc<Session>>>,
+    passwords: u32,
+    /// Who signed in, and for what.
+    admitted: Option<Admitted>,
+    /// One permit a channel.
+    channels: Arc<tokio::sync::Semaphore>,
+}
+
+#[derive(Clone)]
+struct Admitted {
+    who: Principal,
+    route: Route,
+}
+
+/// `alice`, or `alice+web1` for those who want straight into a VM.
+fn split(login: &str) -> Option<(UserName, Option<VmRef>)> {
+    match login.split_once('+') {
+        Some((user, vm)) => Some((user.parse().ok()?, Some(vm.parse().ok()?))),
+        None => Some((login.parse().ok()?, None)),
+    }
+}
+
+impl Connection {
+    pub fn new(portal: Portal, from: IpAddr, signed_in: watch::Sender<Option<Arc<Session>>>) -> Self {
+        let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
+        Connection { portal, from, signed_in, passwords: 0, admitted: None, channels }
+    }
+
+    /// The account that is asked for. What cannot be a name is treated like a
+    /// name that nobody has: the same work, the same answer.
+    fn account(login: &str) -> (String, Option<VmRef>) {
+        match split(login) {
+            Some((user, vm)) => (user.to_string(), vm),
+            None => (format!("?{}", crate::model::text::short(login, 40)), None),
+        }
+    }
+
+    fn admit(&mut self, who: Option<Principal>, vm: Option<VmRef>) -> Auth {
+        let Some(who) = who else { return self.refuse() };
+        let route = match vm {
+            Some(vm) => Route::guest(vm),
+            None => Route::Portal,
+        };
+        self.admitted = Some(Admitted { who, route });
+        Auth::Accept
+    }
+
+    /// Says no, and which methods may still be tried.
+    fn refuse(&self) -> Auth {
+        let passwords = self.portal.config().ssh.password_auth && self.passwords < PASSWORDS;
+        let methods: &[MethodKind] = match passwords {
+            true => &[MethodKind::PublicKey, MethodKind::Password],
+            false => &[MethodKind::PublicKey],
+        };
+        Auth::Reject { proceed_with_methods: Some(MethodSet::from(methods)), partial_success: false }
+    }
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, russh::Error> {
+        Ok(self.refuse())
+    }
+
+    async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, russh::Error> {
+        if !self.portal.config().ssh.password_auth || self.passwords >= PASSWORDS {
+            return Ok(self.refuse());
+        }
+        self.passwords += 1;
+        let (name, vm) = Self::account(login);
+        let password = Zeroizing::new(password.to_owned());
+        let who = self.portal.login_password(&name, password, self.from).await;
+        Ok(self.admit(who, vm))
+    }
+
+    /// Only whether a signature is worth making: nothing is decided by it.
+    async fn auth_publickey_offered(
+        &mut self,
+        login: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        let (name, _) = Self::account(login);
+        let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
+        let good = crate::algorithms::accepts_user_key(offer.algorithm)
+            && self.portal.would_accept_key(&name, fingerprint).await;
+        Ok(if good { Auth::Accept } else { self.refuse() })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        login: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, russh::Error> {
+        if !crate::algorithms::accepts_user_key(key.algorithm) {
+            return Ok(self.refuse());
+        }
+        let (name, vm) = Self::account(login);
+        let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
+        let who = self.portal.login_key(&name, fingerprint, self.from).await;
+        Ok(self.admit(who, vm))
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Russh) -> Result<(), russh::Error> {
+        if let Some(admitted) = &self.admitted {
+            forward::agents(&admitted.route, session.handle(), Arc::clone(admitted.who.session()));
+            self.signed_in.send_replace(Some(Arc::clone(admitted.who.session())));
+        }
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        let (Some(admitted), Ok(permit)) =
+            (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned())
+        else {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        };
+        reply.accept().await;
+        let task = channel::Task {
+            portal: self.portal.clone(),
+            who: admitted.who,
+            route: admitted.route,
+            handle: session.handle(),
+        };
+        tokio::spawn(async move {
+            task.run(channel).await;
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        let (Some(admitted), Ok(permit)) =
+            (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned())
+        else {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        };
+        let Ok(port) = u16::try_from(port) else {
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            return Ok(());
+        };
+        let task = forward::Task {
+            portal: self.portal.clone(),
+            who: admitted.who,
+            route: admitted.route,
+            host: host.to_owned(),
+            port,
+        };
+        tokio::spawn(async move {
+            task.run(channel, reply).await;
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    // The requests below reach the channel's task in order, beside its data.
+    // What is answered here is answered at once, for russh remembers only of
+    // the latest request whether its client wants an answer.
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _cols: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(Pty, u32)],
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(channel)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        _value: &str,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        match channel::lets_through(name) {
+            true => session.channel_success(channel),
+            false => session.channel_failure(channel),
+        }
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut Russh) -> Result<(), russh::Error> {
+        session.channel_success(channel)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _command: &[u8],
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(channel)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        match self.admitted.as_ref().is_some_and(|a| a.route.is_guest()) {
+            true => session.channel_success(channel),
+            false => session.channel_failure(channel),
+        }
+    }
+
+    async fn agent_request(
+        &mut self,
+        _channel: ChannelId,
+        _session: &mut Russh,
+    ) -> Result<bool, russh::Error> {
+        Ok(self.admitted.as_ref().is_some_and(|a| a.route.is_guest()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins() {
+        let (user, vm) = split("alice+web1").unwrap();
+        assert_eq!((user.as_str(), vm.unwrap().to_string().as_str()), ("alice", "web1"));
+        assert_eq!(split("alice+web1.bob").unwrap().1.unwrap().to_string(), "web1.bob");
+        for bad in ["", "+", "alice+", "+web1", "alice+a+b", "root@x", "a\u{1b}", "alice web1"] {
+            assert!(split(bad).is_none(), "{bad:?}");
+        }
+        assert!(Connection::account(&"x".repeat(100_000)).0.len() < 200);
+    }
+}

@@ -1,0 +1,21 @@
+//! The SSH server: it lets people in, and carries what they do to the faces.
+//!
+//! ```text
+//! server    accepts connections, bounds them, tells them when the portal stops
+//! login     who may come in (russh's authentication callbacks)
+//! channel   one task for each session channel: its requests, its bytes, its end
+//! forward   jumps, forwards and agent connections: bytes between two ends
+//! stream    the TCP stream below, which can be cut from outside
+//! ```
+//!
+//! russh runs its callbacks inside the connection's own loop, so none of them
+//! waits for anything once somebody is signed in: they hand over and return.
+
+mod channel;
+mod forward;
+mod handler;
+mod limits;
+mod server;
+mod stream;
+
+pub use server::Server;

@@ -1,0 +1,231 @@
+//! The accept loop, and what bounds a connection's life: a place among the
+//! startups, the login grace, the idle limit, and the portal's own end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::server::Handle;
+use russh::{Disconnect, MethodKind, MethodSet};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::handler::Connection;
+use super::limits::{Startup, Startups};
+use super::stream::Cuttable;
+use crate::error::{Code, Error, Result};
+use crate::portal::{Portal, Session};
+
+/// How long connections may take to end when the portal stops.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// How long to wait when the system has no descriptor for another connection.
+const BREATH: Duration = Duration::from_millis(50);
+/// How long before an idle cut the person is warned.
+const WARNING: Duration = Duration::from_secs(60);
+
+/// The SSH server.
+pub struct Server {
+    portal: Portal,
+    listener: TcpListener,
+    config: Arc<russh::server::Config>,
+    startups: Arc<Startups>,
+    connections: TaskTracker,
+}
+
+impl Server {
+    /// Listens at the configured address.
+    ///
+    /// # Errors
+    /// `config` if the address cannot be had.
+    pub async fn bind(portal: Portal) -> Result<Server> {
+        let address = portal.config().ssh.listen;
+        let listener = TcpListener::bind(address).await.map_err(|e| {
+            Error::new(Code::Config, format!("Cannot listen for SSH on {address}: {e}."))
+                .hint("Set `ssh.listen` to another address, or stop what listens there.")
+        })?;
+        let ssh = &portal.config().ssh;
+        let startups = Startups::new(ssh.max_startups, ssh.max_startups_per_ip);
+        let config = Arc::new(russh_config(&portal));
+        Ok(Server { portal, listener, config, startups, connections: TaskTracker::new() })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Serves until `stop`, then tells everybody and waits for them a little.
+    pub async fn run(self, stop: CancellationToken) {
+        self.portal.set_listening(true);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, from)) => self.take(stream, from, stop.child_token()),
+                Err(e) => {
+                    // Out of descriptors (EMFILE), or a client gone already: neither ends the server.
+                    tracing::warn!(error = %e, "a connection could not be accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+        self.portal.set_listening(false);
+        self.connections.close();
+        if tokio::time::timeout(GOODBYE, self.connections.wait()).await.is_err() {
+            tracing::warn!("connections were cut");
+        }
+    }
+
+    fn take(&self, stream: TcpStream, from: SocketAddr, stop: CancellationToken) {
+        let admitted = self.startups.admit(from.ip());
+        self.portal.count_connection(admitted.is_none());
+        self.portal.set_startups(self.startups.count() as u64);
+        let Some(startup) = admitted else {
+            // What OpenSSH says too; never waited for.
+            let _ = stream.try_write(b"Exceeded MaxStartups\r\n");
+            return;
+        };
+        let _ = stream.set_nodelay(true);
+        let connection = Life {
+            portal: self.portal.clone(),
+            config: Arc::clone(&self.config),
+            startups: Arc::clone(&self.startups),
+            from,
+            stop,
+        };
+        self.connections.spawn(connection.live(stream, startup));
+    }
+}
+
+/// One connection from its first byte to its last.
+struct Life {
+    portal: Portal,
+    config: Arc<russh::server::Config>,
+    startups: Arc<Startups>,
+    from: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Life {
+    async fn live(self, stream: TcpStream, startup: Startup) {
+        let cut = CancellationToken::new();
+        let (signed_in_tx, mut signed_in) = tokio::sync::watch::channel(None);
+        let handler = Connection::new(self.portal.clone(), self.from.ip(), signed_in_tx);
+        let stream = Cuttable::new(stream, cut.clone());
+        let grace = tokio::time::sleep(Duration::from_secs(self.portal.config().ssh.login_grace_s));
+        tokio::pin!(grace);
+        let started = russh::server::run_stream(Arc::clone(&self.config), stream, handler);
+        let mut running = tokio::select! {
+            started = started => match started {
+                Ok(running) => running,
+                Err(_) => return self.left(startup),
+            },
+            () = &mut grace => return self.left(startup),
+            () = self.stop.cancelled() => return self.left(startup),
+        };
+        let handle = running.handle();
+        let session = tokio::select! {
+            _ = &mut running => return self.left(startup),
+            () = &mut grace => None,
+            () = self.stop.cancelled() => None,
+            session = signed_in.wait_for(Option::is_some) => session.ok().and_then(|s| s.clone()),
+        };
+        self.left(startup);
+        if let Some(session) = session {
+            let _guard = Guard { portal: self.portal.clone(), session: Arc::clone(&session) };
+            tokio::select! {
+                _ = &mut running => return,
+                () = self.watch(&handle, &session) => {}
+            }
+        }
+        cut.cancel();
+        let _ = running.await;
+    }
+
+    /// The place among the startups is free again.
+    fn left(&self, startup: Startup) {
+        drop(startup);
+        self.portal.set_startups(self.startups.count() as u64);
+    }
+
+    /// Ends when the connection has to: killed, idle for too long, or the portal stops.
+    async fn watch(&self, handle: &Handle, session: &Session) {
+        let limit = Duration::from_secs(self.portal.config().ssh.idle_timeout_s);
+        let why = tokio::select! {
+            () = session.kill.cancelled() => "This session was ended.",
+            () = self.stop.cancelled() => "The portal is stopping. Jobs and VMs go on without you.",
+            () = idle(session, limit) => "Nothing was typed for too long. Goodbye.",
+        };
+        session.announce(why);
+        // A moment for the words to leave before the connection does.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let goodbye = handle.disconnect(Disconnect::ByApplication, why.to_owned(), String::from("en"));
+        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Ends when nothing was typed for `limit`, after a warning in good time.
+async fn idle(session: &Session, limit: Duration) {
+    let warning = WARNING.min(limit / 2);
+    let mut warned = false;
+    loop {
+        let idle = Duration::from_secs(session.idle_s());
+        let left = limit.saturating_sub(idle);
+        if left.is_zero() {
+            return;
+        }
+        if left > warning {
+            warned = false;
+            tokio::time::sleep(left - warning).await;
+            continue;
+        }
+        if !std::mem::replace(&mut warned, true) {
+            session.announce(&format!(
+                "Nothing was typed for a while: this session ends in {} s. Press a key to stay.",
+                left.as_secs()
+            ));
+        }
+        tokio::time::sleep(Duration::from_secs(1).min(left)).await;
+    }
+}
+
+/// Forgets the session however its connection ends.
+struct Guard {
+    portal: Portal,
+    session: Arc<Session>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.portal.sessions().close(&self.session);
+    }
+}
+
+fn russh_config(portal: &Portal) -> russh::server::Config {
+    let methods: &[MethodKind] = match portal.config().ssh.password_auth {
+        true => &[MethodKind::PublicKey, MethodKind::Password],
+        false => &[MethodKind::PublicKey],
+    };
+    russh::server::Config {
+        server_id: russh::SshId::Standard(concat!("SSH-2.0-Twarga_", env!("CARGO_PKG_VERSION")).into()),
+        methods: MethodSet::from(methods),
+        keys: portal.keys().host.clone(),
+        preferred: crate::algorithms::preferred(),
+        // Refusals cost what their check costs (a hash, whatever the name); a
+        // further wait would only slow an agent with many keys.
+        auth_rejection_time: Duration::ZERO,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        // Twenty keys and a few passwords; `Connection` counts passwords itself.
+        max_auth_attempts: 64,
+        // Any traffic counts there, ours too: idleness by input is `idle`'s.
+        inactivity_timeout: None,
+        keepalive_interval: Some(Duration::from_secs(60)),
+        keepalive_max: 3,
+        nodelay: true,
+        ..russh::server::Config::default()
+    }
+}

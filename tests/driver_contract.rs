@@ -1,0 +1,59 @@
+//! What `twarga::driver::Driver` promises, held against the driver in memory,
+//! against libvirt's own test driver, and against real VMs.
+//!
+//! The real ones need libvirt (`scripts/start-libvirt`) and the micro image
+//! (`$TWARGA_IMAGES/micro`, else `target/images/micro`); without these they fail.
+
+#![cfg(feature = "libvirt")]
+
+#[path = "driver_contract/bench.rs"]
+mod bench;
+#[path = "driver_contract/common.rs"]
+mod common;
+#[path = "driver_contract/guest.rs"]
+mod guest;
+#[path = "driver_contract/outage.rs"]
+mod outage;
+
+use bench::Bench;
+
+macro_rules! contract {
+    ($driver:ident: $($scenario:ident)*) => {
+        mod $driver {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() {
+                    super::common::$scenario(super::Bench::$driver()).await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! contracts {
+    ($($driver:ident: [$($more:ident)*])*) => {
+        $(contract! { $driver:
+            everything_may_be_done_twice
+            undefining_switches_off
+            unknown_domains_are_told_apart
+            a_domain_that_is_off_says_so
+            a_paused_domain_is_not_started
+            events_come_soon
+            lists_know_prefixes
+            names_may_hold_anything_that_xml_minds
+            a_name_belongs_to_one_domain
+            defining_changes_and_renames
+            running_domains_are_measured
+            a_shutdown_switches_off
+            the_backend_tells_of_itself
+            many_at_once
+            $($more)*
+        })*
+    };
+}
+
+contracts! {
+    mock: []
+    test: [folders_are_made_and_minded]
+    qemu: [folders_are_made_and_minded]
+}

@@ -53,10 +53,18 @@ impl TestPortal {
     }
 
     /// The same, over what is in that directory already.
-    pub async fn start_in(dir: TempDir, driver: Arc<dyn Driver>, configure: impl FnOnce(&mut Config)) -> TestPortal {
+    pub async fn start_in(
+        dir: TempDir,
+        driver: Arc<dyn Driver>,
+        configure: impl FnOnce(&mut Config),
+    ) -> TestPortal {
         // The emulator's account has to come through.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let mut config = Config { data_dir: dir.path().join("data"), host_key_dir: dir.path().join("host-keys"), ..Config::default() };
+        let mut config = Config {
+            data_dir: dir.path().join("data"),
+            host_key_dir: dir.path().join("host-keys"),
+            ..Config::default()
+        };
         config.ssh.listen = "127.0.0.1:0".parse().unwrap();
         config.http.listen = "127.0.0.1:0".parse().unwrap();
         config.sample_s = 1;

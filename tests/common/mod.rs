@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: a portal in this process over a driver of
 //! the test's choice, and real OpenSSH clients against it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[cfg(feature = "libvirt")]
+pub mod real;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -206,6 +209,14 @@ async fn first_admin(portal: &Portal) -> Principal {
         return admin;
     }
     portal.login_password("admin", Zeroizing::new(PASSWORD.to_owned()), from).await.expect("let in")
+}
+
+/// The folder of the images that tests boot: `$TWARGA_IMAGES`, else what
+/// `make images` makes.
+pub fn images() -> PathBuf {
+    let dir =
+        std::env::var_os("TWARGA_IMAGES").map_or_else(|| PathBuf::from("target/test/images"), PathBuf::from);
+    std::path::absolute(dir).unwrap()
 }
 
 /// Runs a command to its end, within [`PATIENCE`].

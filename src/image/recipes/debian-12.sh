@@ -249,10 +249,8 @@ for module in$LOADED; do
 done
 
 # New disks are full of inode tables not yet written: let them be.
-if mount -t ext4 -o noatime,noinit_itable /dev/vda /root; then
-    umount /proc
+mount -t ext4 -o noatime,noinit_itable /dev/vda /root &&
     exec switch_root /root /sbin/init
-fi
 
 echo "twarga: the first disk cannot be mounted"
 exec sh

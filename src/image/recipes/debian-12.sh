@@ -149,7 +149,7 @@ EOF
 }
 
 # cloud-init runs once before the network, with all that SSH needs, and once at
-# the end. 'dsmode: local' makes the first run complete, so that the one in
+# the end. 'dsmode: local' makes the first run complete, so that the two in
 # between can go: each starts Python, which is slow without KVM.
 set_up_cloud_init() {
     put "$ROOT/etc/cloud/cloud.cfg.d/90_twarga.cfg" <<'EOF'
@@ -160,15 +160,26 @@ datasource:
     user-data: ""
 network: {config: disabled}
 manage_etc_hosts: true
+locale: false
+ssh_pwauth: false
+
+cloud_init_modules: [bootcmd, write-files, resizefs, disk_setup, mounts, set_hostname,
+  update_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
+cloud_config_modules: []
+cloud_final_modules: [ssh-import-id, locale, set-passwords, ntp, timezone, apt-configure,
+  package-update-upgrade-install, write-files-deferred, runcmd, scripts-vendor,
+  scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, phone-home,
+  final-message, power-state-change]
 EOF
     # The generator would only find out what is known: there is a seed.
-    mkdir -p "$ROOT/etc/systemd/system-generators"
-    ln -s /dev/null "$ROOT/etc/systemd/system-generators/cloud-init-generator"
-    turn_on cloud-init.target
-    turn_off cloud-init.service
+    silence_generator cloud-init-generator
+    turn_off cloud-init.service cloud-config.service cloud-init-hotplugd.socket
+    systemctl --root="$ROOT" add-wants multi-user.target cloud-init.target >&2
 }
 
 set_up_ssh() {
+    # The file cloud-init would write, and restart sshd for.
+    echo "PasswordAuthentication no" | put "$ROOT/etc/ssh/sshd_config.d/50-cloud-init.conf"
     put "$ROOT/etc/systemd/system/ssh.service.d/twarga.conf" <<'EOF'
 # The keys are those of the seed.
 [Unit]
@@ -181,10 +192,27 @@ EOF
 }
 
 set_up_services() {
-    put "$ROOT/etc/fstab" <<'EOF'
-/dev/vda  /  ext4  noatime,noinit_itable  0 0
-EOF
-    turn_off getty@tty1.service
+    echo "# The root file system is mounted by the initrd." | put "$ROOT/etc/fstab"
+    # Nothing here has such disks, partitions, scripts or debug requests.
+    for generator in cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local \
+        run system-update sysv veritysetup; do
+        silence_generator "systemd-$generator-generator"
+    done
+    turn_off getty@tty1.service getty-static.service \
+        dev-hugepages.mount sys-kernel-config.mount sys-kernel-debug.mount \
+        sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
+        proc-sys-fs-binfmt_misc.automount systemd-binfmt.service \
+        modprobe@.service kmod-static-nodes.service systemd-modules-load.service \
+        systemd-network-generator.service systemd-pstore.service \
+        systemd-random-seed.service systemd-sysusers.service \
+        systemd-update-utmp.service systemd-networkd-wait-online.service \
+        e2scrub_reap.service e2scrub_all.timer apt-daily.timer apt-daily-upgrade.timer \
+        dpkg-db-backup.timer fstrim.timer systemd-tmpfiles-clean.timer
+}
+
+silence_generator() {
+    mkdir -p "$ROOT/etc/systemd/system-generators"
+    ln -s /dev/null "$ROOT/etc/systemd/system-generators/$1"
 }
 
 turn_on() { systemctl --root="$ROOT" enable "$@" >&2; }
@@ -195,7 +223,8 @@ forget_identity() {
     rm -f "$ROOT"/etc/ssh/ssh_host_* "$ROOT/var/lib/dbus/machine-id" "$ROOT/var/lib/systemd/random-seed"
     : >"$ROOT/etc/machine-id"
     echo debian >"$ROOT/etc/hostname"
-    rm -rf "$ROOT"/var/lib/cloud/* "$ROOT"/var/log/* "$ROOT"/var/cache/apt/* "$ROOT"/var/lib/apt/lists/*
+    rm -rf "$ROOT"/var/lib/cloud/* "$ROOT"/var/cache/apt/*.bin "$ROOT"/var/lib/apt/lists/*
+    find "$ROOT/var/log" -type f -delete
 }
 
 # Room for the first steps; the guest grows it to the disk it was given, which

@@ -3,7 +3,7 @@
 //!
 //! The real ones need libvirt (`scripts/start-libvirt`) and the micro image
 //! (in `$TWARGA_IMAGES`, else `target/test/images`); without these they fail.
-
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg(feature = "libvirt")]
 
 #[path = "driver_contract/bench.rs"]

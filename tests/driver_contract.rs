@@ -5,6 +5,14 @@
 //! (`$TWARGA_IMAGES/micro`, else `target/images/micro`); without these they fail.
 
 #![cfg(feature = "libvirt")]
+// The helpers are tests too; clippy takes only functions marked as such for them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 #[path = "driver_contract/bench.rs"]
 mod bench;

@@ -46,6 +46,7 @@ macro_rules! contracts {
             unknown_domains_are_told_apart
             a_domain_that_is_off_says_so
             a_paused_domain_is_not_started
+            a_restarted_domain_runs
             events_come_soon
             lists_know_prefixes
             names_may_hold_anything_that_xml_minds

@@ -140,6 +140,8 @@ async fn a_reset_boots_again() {
     bench.driver.reboot(spec.uuid, true).await.unwrap();
     console.wait_for(READY, BOOT).await;
     console.shell().await;
+    // The button is pressed once; what serves it may start after the shell.
+    tokio::time::sleep(SOON).await;
     bench.driver.reboot(spec.uuid, false).await.unwrap();
     console.wait_for(READY, BOOT).await;
     assert_eq!(bench.state(&spec).await, Some(DomainState::Running));

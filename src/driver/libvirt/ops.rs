@@ -133,9 +133,13 @@ pub(super) fn ask_to_shut_down(connect: &Connect, uuid: Uuid) -> Result<bool> {
     }
 }
 
-/// Asks the guest to start again, or resets it.
+/// Asks the guest to start again, or resets it. A paused one is let go first: it
+/// would not hear the request, and a restarted VM is expected to run.
 pub(super) fn reboot(connect: &Connect, uuid: Uuid, force: bool) -> Result<()> {
     let domain = active(connect, uuid)?;
+    if state_of(&domain)? == Some(DomainState::Paused) {
+        domain.resume().map_err(|e| fault::translate("resume the VM", &e))?;
+    }
     let done = if force { domain.reset() } else { domain.reboot(0) };
     match done {
         // Drivers without a reset, such as test:///.

@@ -237,7 +237,7 @@ impl Driver for MockDriver {
 
     async fn reboot(&self, uuid: Uuid, _force: bool) -> Result<()> {
         self.enter(Op::Reboot).await?;
-        self.change(uuid, |m| active(m, m.state))
+        self.change(uuid, |m| active(m, DomainState::Running))
     }
 
     async fn suspend(&self, uuid: Uuid) -> Result<()> {

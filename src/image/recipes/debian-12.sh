@@ -169,7 +169,6 @@ cloud_final_modules: [ssh-import-id, locale, set-passwords, ntp, timezone, apt-c
   scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, phone-home,
   final-message, power-state-change]
 EOF
-    mkdir -p "$ROOT$SEED"
     # The generator would only find out what is known: there is a seed.
     silence_generator cloud-init-generator
     turn_off cloud-init.service cloud-config.service cloud-init-hotplugd.socket
@@ -285,6 +284,7 @@ forget_identity() {
     echo debian >"$ROOT/etc/hostname"
     rm -rf "$ROOT"/var/lib/cloud/* "$ROOT"/var/cache/apt/*.bin "$ROOT"/var/lib/apt/lists/*
     find "$ROOT/var/log" -type f -delete
+    mkdir -p "$ROOT$SEED"
 }
 
 # Room for the first steps; the guest grows it to the disk it was given, which

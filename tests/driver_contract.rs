@@ -3,7 +3,6 @@
 //!
 //! The real ones need libvirt (`scripts/start-libvirt`) and the micro image
 //! (in `$TWARGA_IMAGES`, else `target/test/images`); without these they fail.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 #![cfg(feature = "libvirt")]
 // The helpers are tests too; clippy takes only functions marked as such for them.
 #![allow(

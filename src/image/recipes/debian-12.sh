@@ -174,10 +174,10 @@ EOF
     turn_off cloud-init.service cloud-config.service cloud-init-hotplugd.socket
     systemctl --root="$ROOT" add-wants multi-user.target cloud-init.target >&2
     # What still happens after the first login must not be in its way.
-    drop_in cloud-final.service <<'EOF'
-[Service]
-CPUWeight=20
-EOF
+    echo "[Service]
+CPUWeight=1000" | drop_in cloud-init-local.service
+    echo "[Service]
+CPUWeight=20" | drop_in cloud-final.service
 }
 
 SEED=/var/lib/cloud/seed/nocloud
@@ -190,9 +190,11 @@ set_up_ssh() {
 [Unit]
 After=cloud-init-local.service
 
-# sshd itself says what is wrong with its settings.
+# sshd itself says what is wrong with its settings. Twarga waits for the message.
 [Service]
 ExecStartPre=
+ExecStartPost=-sh -c 'echo "twarga: ssh ready" >/dev/console'
+CPUWeight=1000
 EOF
 }
 
@@ -200,7 +202,7 @@ EOF
 NEEDLESS_GENERATORS="cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local
     run system-update sysv veritysetup"
 
-NEEDLESS_UNITS="getty@tty1.service getty-static.service dev-hugepages.mount
+NEEDLESS_UNITS="systemd-remount-fs.service getty@tty1.service getty-static.service dev-hugepages.mount
     sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount
     sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-binfmt.service
     modprobe@.service systemd-modules-load.service
@@ -211,7 +213,7 @@ NEEDLESS_UNITS="getty@tty1.service getty-static.service dev-hugepages.mount
 
 # Done by twarga-later.service, when nobody waits for it any more.
 LATER_UNITS="kmod-static-nodes.service systemd-tmpfiles-setup-dev.service
-    systemd-journal-flush.service"
+    systemd-journal-flush.service dev-mqueue.mount"
 
 set_up_services() {
     echo "# The root file system is mounted by the initrd." | put "$ROOT/etc/fstab"
@@ -257,6 +259,7 @@ CPUWeight=20
 ExecStart=udevadm trigger --action=add --type=subsystems
 ExecStart=udevadm trigger --action=add --type=devices
 ExecStart=journalctl --flush
+ExecStart=-mount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue
 ExecStart=-kmod static-nodes --format=tmpfiles --output=/run/tmpfiles.d/static-nodes.conf
 ExecStart=systemd-tmpfiles --prefix=/dev --create
 

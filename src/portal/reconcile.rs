@@ -24,39 +24,27 @@ fn vm_state(state: DomainState) -> (VmState, Option<String>) {
 }
 
 impl Portal {
-    /// What a start owes to a stop in the middle: jobs are marked, half-made
-    /// machines undone or taken on, half-removed ones removed.
+    /// What a start owes to a stop in the middle: jobs are marked, and machines
+    /// that are half made or half removed finished or undone.
     pub(super) async fn recover(&self) -> Result<()> {
         for job in self.store().jobs_interrupt().await? {
-            let message = format!(
-                "Job {} ({} of {}) was interrupted by a stop of the portal.",
-                job.id, job.action, job.target
-            );
-            self.record_own(
-                Category::Host,
-                "job.interrupted",
-                Severity::Medium,
-                Some(job.target.clone()),
-                message,
-            )
-            .await;
-            let vm = match job.vm_id {
-                Some(id) => self.store().vm(id).await?,
-                None => None,
-            };
-            if let Some(vm) = vm
-                && job.action == "vm.destroy"
-            {
-                self.erase_or_complain(&vm).await;
-            }
+            let (id, action, target) = (job.id, job.action, job.target);
+            let message = format!("Job {id} ({action} of {target}) was interrupted by a stop of the portal.");
+            self.record_own(Category::Host, "job.interrupted", Severity::Medium, Some(target), message).await;
         }
-        for vm in self.store().vms(None).await? {
-            if vm.state == VmState::Pending {
-                match self.driver().state(vm.uuid).await {
-                    Ok(Some(DomainState::Running)) => self.set_vm_state(&vm, VmState::Running, None).await?,
-                    Ok(_) => self.erase_or_complain(&vm).await,
-                    Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a half-made VM has to wait"),
+        self.mend_unfinished().await
+    }
+
+    /// Machines that no job is at work on and that are not whole: those that run
+    /// are taken on, the rest removed. What the backend cannot say now waits.
+    async fn mend_unfinished(&self) -> Result<()> {
+        for (vm, doomed) in self.store().vms_unfinished().await? {
+            match self.driver().state(vm.uuid).await {
+                Ok(Some(DomainState::Running)) if !doomed => {
+                    self.set_vm_state(&vm, VmState::Running, None).await?
                 }
+                Ok(_) => self.erase_or_complain(&vm).await,
+                Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "an unfinished VM has to wait"),
             }
         }
         Ok(())
@@ -64,7 +52,7 @@ impl Portal {
 
     async fn erase_or_complain(&self, vm: &Vm) {
         match self.erase_vm(vm).await {
-            Ok(()) => tracing::info!(vm = vm.full_name(), "a half-made or half-removed VM is gone"),
+            Ok(()) => tracing::info!(vm = vm.full_name(), "an unfinished VM is removed"),
             Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a VM could not be removed yet"),
         }
     }
@@ -72,7 +60,6 @@ impl Portal {
     /// Follows the driver until the portal is dropped.
     pub(super) async fn follow_driver(self) {
         let mut events = self.driver().events();
-        let mut recovered = false;
         loop {
             let everything = match tokio::time::timeout(EVERY, events.recv()).await {
                 Ok(Ok(DriverEvent::State(uuid, state))) => {
@@ -95,36 +82,15 @@ impl Portal {
                 }
                 Ok(Err(RecvError::Closed)) => return,
             };
-            if everything && let Err(e) = self.look_at_everything(&mut recovered).await {
+            if everything && let Err(e) = self.look_at_everything().await {
                 tracing::warn!(error = %e, "the driver cannot be asked about its domains");
             }
         }
     }
 
-    async fn look_at_everything(&self, recovered: &mut bool) -> Result<()> {
-        if !*recovered {
-            *recovered = true;
-            self.retry_half_made().await?;
-        }
+    async fn look_at_everything(&self) -> Result<()> {
+        self.mend_unfinished().await?;
         self.reconcile().await
-    }
-
-    /// Half-made machines that the start could not undo, the backend being down.
-    async fn retry_half_made(&self) -> Result<()> {
-        for vm in self.store().vms(None).await? {
-            if vm.state == VmState::Pending
-                && !self.is_busy(&vm).await?
-                && self.driver().state(vm.uuid).await?.is_none()
-            {
-                self.erase_or_complain(&vm).await;
-            }
-        }
-        Ok(())
-    }
-
-    async fn is_busy(&self, vm: &Vm) -> Result<bool> {
-        let jobs = self.store().jobs(Some(vm.owner_id), 1000).await?;
-        Ok(jobs.iter().any(|j| j.vm_id == Some(vm.id) && !j.state.is_final()))
     }
 
     async fn note_state(&self, uuid: Uuid, state: DomainState) {
@@ -166,7 +132,7 @@ impl Portal {
         let vms = self.store().vms(None).await?;
         for vm in &vms {
             let domain = domains.iter().find(|d| d.uuid == vm.uuid);
-            if domain.is_some() || !self.is_busy(vm).await? {
+            if domain.is_some() || !self.store().vm_is_busy(vm.id).await? {
                 self.take_state(vm, domain.map(|d| d.state)).await?;
             }
         }

@@ -131,9 +131,8 @@ kernel_package() {
 set_up_apt() {
     # The host's mirror may be one that only the host can reach.
     official_sources | put "$ROOT/etc/apt/sources.list"
-    put "$ROOT/etc/apt/apt.conf.d/50twarga" <<'EOF'
-APT::Install-Recommends "false";
-EOF
+    # What kept the image small is not to surprise its users.
+    rm "$ROOT/etc/apt/apt.conf.d/99mmdebstrap" "$ROOT/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 }
 
 set_up_network() {
@@ -158,7 +157,8 @@ datasource_list: [NoCloud, None]
 datasource: {NoCloud: {fs_label: null}}
 network: {config: disabled}
 manage_etc_hosts: true
-locale: false
+locale: "false"
+resize_rootfs: noblock
 ssh_pwauth: false
 
 cloud_init_modules: [bootcmd, write-files, resizefs, disk_setup, mounts, set_hostname,
@@ -198,30 +198,35 @@ CPUWeight=1000
 EOF
 }
 
-# Nothing here has such disks, partitions, scripts or requests.
-NEEDLESS_GENERATORS="cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local
-    run system-update sysv veritysetup"
+# Nothing here has such disks or partitions, or is asked for such things.
+NEEDLESS_GENERATORS="cryptsetup debug gpt-auto hibernate-resume integritysetup run
+    system-update veritysetup"
 
-NEEDLESS_UNITS="systemd-remount-fs.service getty@tty1.service getty-static.service dev-hugepages.mount
-    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount
-    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-binfmt.service
-    modprobe@.service systemd-modules-load.service
-    systemd-network-generator.service systemd-pstore.service systemd-random-seed.service
-    systemd-sysusers.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
-    systemd-networkd-wait-online.service e2scrub_reap.service e2scrub_all.timer
-    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
+NEEDLESS_UNITS="getty@tty1.service getty-static.service modprobe@.service
+    dev-hugepages.mount sys-kernel-config.mount sys-kernel-debug.mount
+    sys-kernel-tracing.mount sys-fs-fuse-connections.mount
+    proc-sys-fs-binfmt_misc.automount systemd-binfmt.service e2scrub_reap.service
+    systemd-network-generator.service systemd-networkd-wait-online.service
+    systemd-pstore.service systemd-random-seed.service systemd-remount-fs.service
+    systemd-sysusers.service systemd-update-utmp.service
+    systemd-update-utmp-runlevel.service"
 
-# Done by twarga-later.service, when nobody waits for it any more.
-LATER_UNITS="kmod-static-nodes.service systemd-tmpfiles-setup-dev.service
-    systemd-journal-flush.service dev-mqueue.mount"
+NEEDLESS_TIMERS="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer"
+
+# Their work is done by twarga-later.service.
+LATER_UNITS="dev-mqueue.mount kmod-static-nodes.service systemd-tmpfiles-setup-dev.service
+    systemd-modules-load.service systemd-journal-flush.service"
 
 set_up_services() {
     echo "# The root file system is mounted by the initrd." | put "$ROOT/etc/fstab"
+    echo "LANG=C.UTF-8" | put "$ROOT/etc/default/locale"
     for generator in $NEEDLESS_GENERATORS; do
         silence_generator "systemd-$generator-generator"
     done
     # shellcheck disable=SC2086 # unit names have no blanks
     turn_off $NEEDLESS_UNITS $LATER_UNITS
+    # shellcheck disable=SC2086
+    systemctl --root="$ROOT" disable $NEEDLESS_TIMERS >&2
     systemctl --root="$ROOT" set-default multi-user.target >&2
     put_off
 }
@@ -259,6 +264,7 @@ CPUWeight=20
 ExecStart=udevadm trigger --action=add --type=subsystems
 ExecStart=udevadm trigger --action=add --type=devices
 ExecStart=journalctl --flush
+ExecStart=-/lib/systemd/systemd-modules-load
 ExecStart=-mount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue
 ExecStart=-kmod static-nodes --format=tmpfiles --output=/run/tmpfiles.d/static-nodes.conf
 ExecStart=systemd-tmpfiles --prefix=/dev --create

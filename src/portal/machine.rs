@@ -121,16 +121,20 @@ impl Portal {
         let draft =
             JobDraft { action: "vm.new", target: vm.full_name(), owner_id: vm.owner_id, vm_id: Some(vm.id) };
         let made = vm.clone();
-        let job = self.start_job(draft, move |cx| async move { make(&cx, &made).await }).await?;
+        let started = self.start_job(draft, move |cx| async move { make(&cx, &made).await }).await;
+        if started.is_err() {
+            // Without a job nobody would make it, nor undo it.
+            self.store().vm_delete(vm.id).await?;
+        }
         self.changed();
-        Ok((vm, job))
+        Ok((vm, started?))
     }
 
     async fn insert_with_port(&self, mut new: NewVm) -> Result<Vm> {
         let mut last = None;
         for _ in 0..PORT_TRIES {
             new.ssh_port = self.free_port().await?;
-            match self.store().vm_insert(new.clone()).await {
+            match self.store().vm_insert(new.clone(), self.config().max_vms_per_user).await {
                 Err(e) if e.code == Code::VmBusy => last = Some(e),
                 other => return other,
             }
@@ -287,6 +291,7 @@ async fn power_on(cx: &Arc<JobCx>, record: &BootRecord) -> Result<()> {
 
 /// Waits until something speaks SSH at the machine's port.
 async fn wait_for_ssh(cx: &Arc<JobCx>, vm: &Vm, percent: u8) -> Result<()> {
+    cx.go_on()?;
     if !cx.portal.driver().capabilities().boots {
         return Ok(());
     }
@@ -344,6 +349,11 @@ async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Resu
         Change::Restart { force: true } => {
             cx.step(30, "resetting").await?;
             portal.driver().reboot(vm.uuid, true).await?;
+            if vm.state == VmState::Paused {
+                // A reset leaves a held machine held.
+                portal.driver().resume(vm.uuid).await?;
+                portal.set_vm_state(vm, VmState::Running, None).await?;
+            }
             wait_for_ssh(cx, vm, 60).await
         }
         Change::Restart { force: false } => {

@@ -50,16 +50,7 @@ impl Portal {
                 self.erase_or_complain(&vm).await;
             }
         }
-        for vm in self.store().vms(None).await? {
-            if vm.state == VmState::Pending {
-                match self.driver().state(vm.uuid).await {
-                    Ok(Some(DomainState::Running)) => self.set_vm_state(&vm, VmState::Running, None).await?,
-                    Ok(_) => self.erase_or_complain(&vm).await,
-                    Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a half-made VM has to wait"),
-                }
-            }
-        }
-        Ok(())
+        self.settle_half_made().await
     }
 
     async fn erase_or_complain(&self, vm: &Vm) {
@@ -72,11 +63,12 @@ impl Portal {
     /// Follows the driver until the portal is dropped.
     pub(super) async fn follow_driver(self) {
         let mut events = self.driver().events();
-        let mut recovered = false;
         loop {
             let everything = match tokio::time::timeout(EVERY, events.recv()).await {
-                Ok(Ok(DriverEvent::State(uuid, state))) => {
-                    self.note_state(uuid, state).await;
+                Ok(Ok(DriverEvent::State(uuid, _))) => {
+                    if let Err(e) = self.look_at(uuid).await {
+                        tracing::warn!(error = %e, "a domain's state is not known");
+                    }
                     false
                 }
                 Ok(Ok(DriverEvent::Undefined(_) | DriverEvent::Connected))
@@ -95,51 +87,55 @@ impl Portal {
                 }
                 Ok(Err(RecvError::Closed)) => return,
             };
-            if everything && let Err(e) = self.look_at_everything(&mut recovered).await {
+            if everything && let Err(e) = self.look_at_everything().await {
                 tracing::warn!(error = %e, "the driver cannot be asked about its domains");
             }
         }
     }
 
-    async fn look_at_everything(&self, recovered: &mut bool) -> Result<()> {
-        if !*recovered {
-            *recovered = true;
-            self.retry_half_made().await?;
-        }
+    pub(super) async fn look_at_everything(&self) -> Result<()> {
+        self.settle_half_made().await?;
         self.reconcile().await
     }
 
-    /// Half-made machines that the start could not undo, the backend being down.
-    async fn retry_half_made(&self) -> Result<()> {
+    /// Machines that nobody is making any more: a stop of the portal or of the
+    /// backend came between. Those that run are taken on, the others undone.
+    async fn settle_half_made(&self) -> Result<()> {
         for vm in self.store().vms(None).await? {
-            if vm.state == VmState::Pending
-                && !self.is_busy(&vm).await?
-                && self.driver().state(vm.uuid).await?.is_none()
-            {
-                self.erase_or_complain(&vm).await;
+            if vm.state != VmState::Pending || self.is_in_the_making(&vm).await? {
+                continue;
+            }
+            match self.driver().state(vm.uuid).await {
+                Ok(Some(DomainState::Running)) => self.set_vm_state(&vm, VmState::Running, None).await?,
+                Ok(_) => self.erase_or_complain(&vm).await,
+                Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a half-made VM has to wait"),
             }
         }
         Ok(())
     }
 
-    async fn is_busy(&self, vm: &Vm) -> Result<bool> {
-        let jobs = self.store().jobs(Some(vm.owner_id), 1000).await?;
-        Ok(jobs.iter().any(|j| j.vm_id == Some(vm.id) && !j.state.is_final()))
+    /// A row that has no job yet is about to get one, unless it is of an earlier run.
+    async fn is_in_the_making(&self, vm: &Vm) -> Result<bool> {
+        Ok(match self.store().job_of_vm(vm.id).await? {
+            Some(job) => !job.state.is_final(),
+            None => vm.created_at >= self.inner.started_at,
+        })
     }
 
-    async fn note_state(&self, uuid: Uuid, state: DomainState) {
-        let vm = match self.store().vm_by_uuid(uuid).await {
-            Ok(Some(vm)) => vm,
-            // Another portal's, or nobody's.
-            Ok(None) => return,
-            Err(e) => {
-                tracing::error!(error = %e, "a domain's state is not written down");
-                return;
-            }
-        };
-        if let Err(e) = self.take_state(&vm, Some(state)).await {
-            tracing::error!(error = %e, "a domain's state is not written down");
+    async fn is_busy(&self, vm: &Vm) -> Result<bool> {
+        Ok(self.store().job_of_vm(vm.id).await?.is_some_and(|job| !job.state.is_final()))
+    }
+
+    /// Takes over what a domain is doing *now*: the event that tells of it may be
+    /// older than what a job has written since.
+    async fn look_at(&self, uuid: Uuid) -> Result<()> {
+        // None: another portal's, or nobody's.
+        let Some(vm) = self.store().vm_by_uuid(uuid).await? else { return Ok(()) };
+        let state = self.driver().state(uuid).await?;
+        if state.is_none() && self.is_busy(&vm).await? {
+            return Ok(());
         }
+        self.take_state(&vm, state).await
     }
 
     async fn take_state(&self, vm: &Vm, state: Option<DomainState>) -> Result<()> {
@@ -165,14 +161,15 @@ impl Portal {
         let domains = self.driver().list(&self.domain_prefix()).await?;
         let vms = self.store().vms(None).await?;
         for vm in &vms {
-            let domain = domains.iter().find(|d| d.uuid == vm.uuid);
-            if domain.is_some() || !self.is_busy(vm).await? {
-                self.take_state(vm, domain.map(|d| d.state)).await?;
+            let listed = domains.iter().find(|d| d.uuid == vm.uuid);
+            if listed.is_none_or(|d| vm_state(d.state).0 != vm.state) {
+                self.look_at(vm.uuid).await?;
             }
         }
         for domain in &domains {
-            // Asked again: it may have been written down since.
-            if self.store().vm_by_uuid(domain.uuid).await?.is_none() {
+            // Asked again: it may have been written down, or removed, since.
+            let known = self.store().vm_by_uuid(domain.uuid).await?.is_some();
+            if !known && self.driver().state(domain.uuid).await?.is_some() {
                 self.remove_orphan(domain).await;
             }
         }

@@ -90,6 +90,15 @@ impl Store {
         .await
     }
 
+    /// The latest job that changes, or changed, the machine.
+    pub async fn job_of_vm(&self, vm_id: i64) -> Result<Option<Job>> {
+        self.read(move |c| {
+            let sql = format!("SELECT {JOB} FROM jobs WHERE vm_id = ?1 ORDER BY id DESC LIMIT 1");
+            Ok(c.prepare_cached(&sql)?.query_row([vm_id], job).optional()?)
+        })
+        .await
+    }
+
     /// The latest jobs of one account, or of all, newest first.
     pub async fn jobs(&self, owner_id: Option<i64>, limit: u32) -> Result<Vec<Job>> {
         self.read(move |c| {

@@ -103,9 +103,14 @@ impl Store {
     /// Writes a machine down, `pending`, and gives it its number.
     ///
     /// # Errors
-    /// `exists` if its owner has one of that name, or if the port is another's.
-    pub async fn vm_insert(&self, new: NewVm) -> Result<Vm> {
+    /// `quota` if its owner has `most` of them already, `exists` if one has that
+    /// name, `vm.busy` if the port is another's.
+    pub async fn vm_insert(&self, new: NewVm, most: u32) -> Result<Vm> {
         self.write(move |t| {
+            let owned = "SELECT count(*) FROM vms WHERE owner_id = ?1";
+            if t.query_row(owned, [new.owner_id], |r| r.get::<_, u32>(0))? >= most {
+                return Err(Error::new(Code::Quota, format!("This account has its {most} VMs already.")));
+            }
             let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| String::from("[]"));
             let sql = "INSERT INTO vms (uuid, owner_id, name, state, image, image_digest, plan, vcpus, ram_mb, disk_gb,
                 driver, node, ssh_port, ssh_user, host_key, host_key_private, user_data, tags, credits_per_hour, created_at)

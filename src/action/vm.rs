@@ -119,10 +119,6 @@ impl Action for VmNew {
     async fn run(self, cx: &Cx) -> Result<Job> {
         self.check()?;
         let owner_id = cx.who.user_id();
-        let most = cx.portal.config().max_vms_per_user as usize;
-        if cx.portal.store().vms(Some(owner_id)).await?.len() >= most {
-            return Err(Error::new(Code::Quota, format!("This account has its {most} VMs already.")));
-        }
         let plans = &cx.portal.config().plans;
         let custom = self.custom_size(plans.first().map(|p| p.size));
         let image = choose_image(cx, self.image).await?;

@@ -52,10 +52,17 @@ impl JobCx {
     /// # Errors
     /// `cancelled` if somebody wants the job to stop: undo, and return this.
     pub async fn step(&self, percent: u8, step: &str) -> Result<()> {
+        self.go_on()?;
+        self.tell(percent, step).await
+    }
+
+    /// # Errors
+    /// `cancelled` if somebody wants the job to stop.
+    pub fn go_on(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
             return Err(Error::new(Code::Cancelled, "The job was cancelled."));
         }
-        self.tell(percent, step).await
+        Ok(())
     }
 
     /// Like [`JobCx::step`], where stopping is not possible any more.

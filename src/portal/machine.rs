@@ -128,7 +128,7 @@ impl Portal {
         let mut last = None;
         for _ in 0..PORT_TRIES {
             new.ssh_port = self.free_port().await?;
-            match self.store().vm_insert(new.clone(), "vm.new").await {
+            match self.store().vm_insert(new.clone(), "vm.new", self.config().max_vms_per_user).await {
                 Err(e) if e.code == Code::VmBusy => last = Some(e),
                 other => return other,
             }
@@ -285,6 +285,7 @@ async fn power_on(cx: &Arc<JobCx>, record: &BootRecord) -> Result<()> {
 
 /// Waits until something speaks SSH at the machine's port.
 async fn wait_for_ssh(cx: &Arc<JobCx>, vm: &Vm, percent: u8) -> Result<()> {
+    cx.go_on()?;
     if !cx.portal.driver().capabilities().boots {
         return Ok(());
     }
@@ -342,6 +343,11 @@ async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Resu
         Change::Restart { force: true } => {
             cx.step(30, "resetting").await?;
             portal.driver().reboot(vm.uuid, true).await?;
+            if vm.state == VmState::Paused {
+                // A reset leaves a held machine held.
+                portal.driver().resume(vm.uuid).await?;
+                portal.set_vm_state(vm, VmState::Running, None).await?;
+            }
             wait_for_ssh(cx, vm, 60).await
         }
         Change::Restart { force: false } => {

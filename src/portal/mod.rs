@@ -135,7 +135,7 @@ impl Portal {
         tokio::spawn(self.clone().follow_driver());
         let portal = self.clone();
         tokio::spawn(async move {
-            if let Err(e) = portal.reconcile().await {
+            if let Err(e) = portal.look_at_everything().await {
                 tracing::warn!(error = %e, "the driver cannot be asked about its domains");
             }
             portal.prune_now_and_then().await;

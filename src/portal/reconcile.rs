@@ -62,8 +62,10 @@ impl Portal {
         let mut events = self.driver().events();
         loop {
             let everything = match tokio::time::timeout(EVERY, events.recv()).await {
-                Ok(Ok(DriverEvent::State(uuid, state))) => {
-                    self.note_state(uuid, state).await;
+                Ok(Ok(DriverEvent::State(uuid, _))) => {
+                    if let Err(e) = self.look_at(uuid).await {
+                        tracing::warn!(error = %e, "a domain's state is not known");
+                    }
                     false
                 }
                 Ok(Ok(DriverEvent::Undefined(_) | DriverEvent::Connected))
@@ -88,24 +90,21 @@ impl Portal {
         }
     }
 
-    async fn look_at_everything(&self) -> Result<()> {
+    pub(super) async fn look_at_everything(&self) -> Result<()> {
         self.mend_unfinished().await?;
         self.reconcile().await
     }
 
-    async fn note_state(&self, uuid: Uuid, state: DomainState) {
-        let vm = match self.store().vm_by_uuid(uuid).await {
-            Ok(Some(vm)) => vm,
-            // Another portal's, or nobody's.
-            Ok(None) => return,
-            Err(e) => {
-                tracing::error!(error = %e, "a domain's state is not written down");
-                return;
-            }
-        };
-        if let Err(e) = self.take_state(&vm, Some(state)).await {
-            tracing::error!(error = %e, "a domain's state is not written down");
+    /// Takes over what a domain is doing *now*: the event that tells of it may be
+    /// older than what a job has written since.
+    async fn look_at(&self, uuid: Uuid) -> Result<()> {
+        // None: another portal's, or nobody's.
+        let Some(vm) = self.store().vm_by_uuid(uuid).await? else { return Ok(()) };
+        let state = self.driver().state(uuid).await?;
+        if state.is_none() && self.store().vm_is_busy(vm.id).await? {
+            return Ok(());
         }
+        self.take_state(&vm, state).await
     }
 
     async fn take_state(&self, vm: &Vm, state: Option<DomainState>) -> Result<()> {
@@ -131,14 +130,15 @@ impl Portal {
         let domains = self.driver().list(&self.domain_prefix()).await?;
         let vms = self.store().vms(None).await?;
         for vm in &vms {
-            let domain = domains.iter().find(|d| d.uuid == vm.uuid);
-            if domain.is_some() || !self.store().vm_is_busy(vm.id).await? {
-                self.take_state(vm, domain.map(|d| d.state)).await?;
+            let listed = domains.iter().find(|d| d.uuid == vm.uuid);
+            if listed.is_none_or(|d| vm_state(d.state).0 != vm.state) {
+                self.look_at(vm.uuid).await?;
             }
         }
         for domain in &domains {
-            // Asked again: it may have been written down since.
-            if self.store().vm_by_uuid(domain.uuid).await?.is_none() {
+            // Asked again: it may have been written down, or removed, since.
+            let known = self.store().vm_by_uuid(domain.uuid).await?.is_some();
+            if !known && self.driver().state(domain.uuid).await?.is_some() {
                 self.remove_orphan(domain).await;
             }
         }

@@ -135,9 +135,14 @@ impl Store {
     /// there without the other.
     ///
     /// # Errors
-    /// `exists` if its owner has one of that name, `vm.busy` if the port is another's.
-    pub async fn vm_insert(&self, new: NewVm, action: &'static str) -> Result<(Vm, Job)> {
+    /// `quota` if its owner has `most` of them already, `exists` if one has that
+    /// name, `vm.busy` if the port is another's.
+    pub async fn vm_insert(&self, new: NewVm, action: &'static str, most: u32) -> Result<(Vm, Job)> {
         self.write(move |t| {
+            let owned = "SELECT count(*) FROM vms WHERE owner_id = ?1";
+            if t.query_row(owned, [new.owner_id], |r| r.get::<_, u32>(0))? >= most {
+                return Err(Error::new(Code::Quota, format!("This account has its {most} VMs already.")));
+            }
             let made = insert(t, new)?;
             let draft =
                 JobDraft { action, target: made.full_name(), owner_id: made.owner_id, vm_id: Some(made.id) };
@@ -221,7 +226,7 @@ impl Store {
     pub async fn vms_unfinished(&self) -> Result<Vec<(Vm, bool)>> {
         self.read(|c| {
             let sql = format!(
-                "{} WHERE v.state = 'pending' AND NOT EXISTS
+                "{} WHERE (v.state = 'pending' OR v.doomed) AND NOT EXISTS
                  (SELECT 1 FROM jobs j WHERE j.vm_id = v.id AND j.state IN ('queued', 'running'))",
                 VM.replacen("v.uuid\n", "v.uuid, v.doomed\n", 1)
             );
@@ -244,13 +249,14 @@ impl Store {
         .await
     }
 
-    /// Sets the state; `fault` says why it is in error. A start is timed.
+    /// Sets the state; `fault` says why it is in error. A start is timed. What is
+    /// being removed stays so.
     pub async fn vm_set_state(&self, id: i64, state: VmState, fault: Option<String>) -> Result<()> {
         self.write(move |t| {
             let sql = "UPDATE vms SET state = ?2, fault = ?3, started_at = CASE
                 WHEN ?2 NOT IN ('running', 'paused') THEN NULL
                 WHEN state IN ('running', 'paused') AND started_at IS NOT NULL THEN started_at
-                ELSE ?4 END WHERE id = ?1";
+                ELSE ?4 END WHERE id = ?1 AND NOT doomed";
             t.execute(sql, (id, state.as_str(), fault, Time::now().millis()))?;
             Ok(())
         })

@@ -1,0 +1,281 @@
+//! The one door: which role gets what of which rows.
+
+mod common;
+#[path = "common/work.rs"]
+mod work;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use common::{PASSWORD, TestPortal, mock};
+use twarga::action::account::{AccountPasswd, AccountShow, Whoami};
+use twarga::action::catalogue::{ImageLs, PlanLs};
+use twarga::action::event::{EventLs, EventShow};
+use twarga::action::host::HostShow;
+use twarga::action::job::{JobCancel, JobLs, JobShow, JobWatch};
+use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
+use twarga::action::user::{UserLs, UserNew, UserShow};
+use twarga::action::vm::*;
+use twarga::driver::mock::Op;
+use twarga::error::Code;
+use twarga::portal::{Action, Principal};
+use work::*;
+use zeroize::Zeroizing;
+
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+fn events(attempts: bool) -> EventLs {
+    EventLs { since: None, severity: None, actor: None, action: None, attempts, limit: 10_000 }
+}
+
+fn user_new(name: &str) -> UserNew {
+    UserNew { name: name.parse().unwrap(), role: String::from("user"), key: None }
+}
+
+fn passwd(old: &str, new: &str) -> AccountPasswd {
+    let [old, new] = [old, new].map(|p| Zeroizing::new(p.to_owned()));
+    AccountPasswd { old: Some(old), new }
+}
+
+/// Tries each action as a stranger to the row, as its owner, as an administrator.
+struct Table<'a> {
+    portal: &'a TestPortal,
+    people: [Principal; 3],
+    seen: BTreeSet<&'static str>,
+    wrong: Vec<String>,
+}
+
+/// Who tries: bob has nothing to do with alice's rows.
+#[derive(Clone, Copy, PartialEq)]
+enum As {
+    Bob,
+    Alice,
+    Admin,
+}
+
+impl As {
+    /// A VM of alice's for each who may change it, so that each finds it as it was.
+    fn vm(self) -> &'static str {
+        match self {
+            As::Bob => "web.alice",
+            As::Alice => "web",
+            As::Admin => "hub.alice",
+        }
+    }
+}
+
+impl Table<'_> {
+    async fn row<A: Action>(&mut self, expected: [&str; 3], action: impl Fn(As) -> A) {
+        self.seen.insert(A::NAME);
+        for (i, by) in [As::Bob, As::Alice, As::Admin].into_iter().enumerate() {
+            let got = outcome(&self.portal.portal, &self.people[i], action(by)).await;
+            if got != expected[i] {
+                self.wrong.push(format!("{} by {i}: {got}, not {}", A::NAME, expected[i]));
+            }
+        }
+        quiet(&self.portal.portal, &self.portal.admin).await;
+    }
+
+    async fn same<A: Action>(&mut self, expected: &str, action: impl Fn() -> A) {
+        self.row([expected; 3], |_| action()).await;
+    }
+}
+
+/// The names of all actions, from the sources: a new one has to come into the table.
+fn every_action() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in std::fs::read_dir("src/action").unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in text.lines() {
+            let constant = line.contains("const NAME: &'static str = \"");
+            let listed = line.trim_start().starts_with("Vm") && line.contains(", \"vm.");
+            if constant || listed {
+                names.insert(line.split('"').nth(1).unwrap().to_owned());
+            }
+        }
+    }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_gives_every_role_what_the_table_says() {
+    let (portal, _driver) = mock().await;
+    let alice = portal.user("alice", "user").await;
+    let bob = portal.user("bob", "user").await;
+    make_vm(&portal.portal, &alice, "web").await;
+    make_vm(&portal.portal, &alice, "hub").await;
+    let job = portal.portal.perform(&alice, JobLs { all: false, limit: 1 }).await.unwrap()[0].id;
+    let event = portal.portal.perform(&alice, events(false)).await.unwrap()[0].id;
+    let keys = ["a", "b", "c"].map(|n| {
+        let file = portal.keygen(n, &["-t", "ed25519"]);
+        std::fs::read_to_string(file.with_extension("pub")).unwrap()
+    });
+    let people = [bob, alice.clone(), portal.admin.clone()];
+    let mut t = Table { portal: &portal, people, seen: BTreeSet::new(), wrong: Vec::new() };
+
+    t.same("done", || Whoami {}).await;
+    t.same("done", || AccountShow {}).await;
+    t.same("done", || passwd(PASSWORD, "nine purple toads")).await;
+    t.same("done", || PlanLs {}).await;
+    t.same("done", || ImageLs {}).await;
+    t.same("done", || KeyLs {}).await;
+    t.same("done", || events(false)).await;
+    t.same("done", || JobLs { all: true, limit: 20 }).await;
+    t.same("done", || SshConfig { portal: None }).await;
+    t.same("done", || VmLs { all: true, tag: None, state: None }).await;
+    t.same("done", || VmFollow { all: true }).await;
+    t.same("done", || vm_new("mine")).await;
+
+    let staff = ["forbidden", "forbidden", "done"];
+    t.row(staff, |_| HostShow {}).await;
+    t.row(staff, |_| UserLs {}).await;
+    t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
+    t.row(staff, |_| user_new("carol")).await;
+
+    t.row(["done"; 3], |by| KeyAdd { key: vec![keys[by as usize].clone()] }).await;
+    let of_alice = portal.portal.perform(&alice, KeyLs {}).await.unwrap()[0].id;
+    // Keys are one's own, an administrator's too.
+    let own = ["key.not_found", "done", "key.not_found"];
+    t.row(own, |_| KeyRm { key: of_alice.to_string() }).await;
+
+    t.row(["event.not_found", "done", "done"], |_| EventShow { id: event }).await;
+    t.row(["job.not_found", "done", "done"], |_| JobShow { id: job }).await;
+    t.row(["job.not_found", "done", "done"], |_| JobWatch { id: job }).await;
+    t.row(["job.not_found", "job.state", "job.state"], |_| JobCancel { id: job }).await;
+
+    let theirs = ["vm.not_found", "done", "done"];
+    let names = |by: As| vms(&[by.vm()]);
+    t.row(theirs, |by| VmShow { name: vm(by.vm()) }).await;
+    t.row(theirs, |by| VmStats { name: vm(by.vm()) }).await;
+    t.row(theirs, |by| VmConsole { name: vm(by.vm()) }).await;
+    // Let through, but nobody is at home in a mock's guest.
+    let entered = ["vm.not_found", "vm.unreachable", "vm.unreachable"];
+    t.row(entered, |by| VmSsh { name: vm(by.vm()), command: vec![] }).await;
+    t.row(entered, |by| VmForward { name: vm(by.vm()), port: 22 }).await;
+    t.row(theirs, |by| VmPause { names: names(by), no_wait: false }).await;
+    t.row(theirs, |by| VmResume { names: names(by), no_wait: false }).await;
+    t.row(theirs, |by| VmRestart { names: names(by), force: true, no_wait: false }).await;
+    t.row(theirs, |by| VmStop { names: names(by), force: true, no_wait: false }).await;
+    t.row(theirs, |by| VmStart { names: names(by), no_wait: false }).await;
+    t.row(theirs, |by| VmDestroy { names: names(by), yes: true, no_wait: false }).await;
+
+    assert!(t.wrong.is_empty(), "{:#?}", t.wrong);
+    let all = every_action();
+    let seen: BTreeSet<_> = t.seen.iter().map(|s| (*s).to_owned()).collect();
+    assert_eq!(all, seen, "the table and the actions differ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_own_rows_only_unless_the_role_reaches_further() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    let alice = portal.user("alice", "user").await;
+    let bob = portal.user("bob", "user").await;
+    make_vm(p, &alice, "web").await;
+    make_vm(p, &bob, "web").await;
+    let all = || VmLs { all: true, tag: None, state: None };
+    let owners = |vms: Vec<twarga::model::Vm>| vms.into_iter().map(|v| v.owner).collect::<Vec<_>>();
+    assert_eq!(owners(p.perform(&bob, all()).await.unwrap()), ["bob"]);
+    assert_eq!(owners(p.perform(&portal.admin, all()).await.unwrap()), ["alice", "bob"]);
+    let jobs = p.perform(&bob, JobLs { all: true, limit: 100 }).await.unwrap();
+    assert!(jobs.iter().all(|j| j.target == "web.bob"), "{jobs:?}");
+    let seen = p.perform(&bob, events(true)).await.unwrap();
+    assert!(!seen.is_empty() && seen.iter().all(|e| e.actor == "bob"), "{seen:?}");
+    // Asking for another's by name does not help.
+    let asked = EventLs { actor: Some(String::from("alice")), ..events(true) };
+    assert!(p.perform(&bob, asked).await.unwrap().is_empty());
+    let mut feed = p.perform(&bob, VmFollow { all: true }).await.unwrap();
+    let seen = feed.next().await.unwrap();
+    assert!(seen.iter().all(|(vm, _)| vm.owner == "bob"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_and_forbidden_rows_give_the_identical_error() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    let alice = portal.user("alice", "user").await;
+    let bob = portal.user("bob", "user").await;
+    let name = || vm("web.alice");
+    let names = || vms(&["web.alice"]);
+    let ask = async || {
+        [
+            refused(p, &bob, VmShow { name: name() }).await,
+            refused(p, &bob, VmStats { name: name() }).await,
+            refused(p, &bob, VmConsole { name: name() }).await,
+            refused(p, &bob, VmSsh { name: name(), command: vec![] }).await,
+            refused(p, &bob, VmForward { name: name(), port: 22 }).await,
+            refused(p, &bob, VmForward { name: name(), port: 80 }).await,
+            refused(p, &bob, VmStart { names: names(), no_wait: false }).await,
+            refused(p, &bob, VmStop { names: names(), force: false, no_wait: false }).await,
+            refused(p, &bob, VmPause { names: names(), no_wait: false }).await,
+            refused(p, &bob, VmDestroy { names: names(), yes: true, no_wait: false }).await,
+            refused(p, &bob, JobShow { id: 1 }).await,
+            refused(p, &bob, JobWatch { id: 1 }).await,
+            refused(p, &bob, JobCancel { id: 1 }).await,
+        ]
+    };
+    let missing = ask().await;
+    make_vm(p, &alice, "web").await;
+    assert_eq!(ask().await, missing);
+    let of_alice = p.perform(&alice, events(false)).await.unwrap()[0].id;
+    let forbidden = refused(p, &bob, EventShow { id: of_alice }).await;
+    let missing = refused(p, &bob, EventShow { id: 999_999 }).await;
+    assert_eq!(
+        forbidden.to_string().replace(&of_alice.to_string(), "N"),
+        missing.to_string().replace("999999", "N")
+    );
+    assert_eq!(forbidden.code, missing.code);
+    // One of several names suffices, and nothing is done to the others.
+    make_vm(p, &bob, "mine").await;
+    let both = VmStop { names: vms(&["mine", "web.alice"]), force: true, no_wait: false };
+    assert_eq!(refused(p, &bob, both).await.code, Code::VmNotFound);
+    assert_eq!(look(p, &bob, "mine").await.state.as_str(), "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_role_and_of_accounts_take_effect_at_once() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    let key = portal.user_with_key("carol", "admin").await;
+    let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let fingerprint = twarga::portal::keys::parse_public(&line).unwrap().fingerprint;
+    let carol = p.login_key("carol", fingerprint.clone(), HERE).await.unwrap();
+    let db = database(&portal);
+    let set = |sql: &str| db.execute(&format!("UPDATE users SET {sql} WHERE name = 'carol'"), []).unwrap();
+    assert_eq!(outcome(p, &carol, UserLs {}).await, "done");
+    set("role = 'user'");
+    assert_eq!(outcome(p, &carol, UserLs {}).await, "forbidden");
+    assert_eq!(outcome(p, &carol, Whoami {}).await, "done");
+    set("role = 'admin'");
+    assert_eq!(outcome(p, &carol, UserLs {}).await, "done");
+    set("enabled = 0");
+    assert_eq!(outcome(p, &carol, Whoami {}).await, "forbidden");
+    assert!(!p.would_accept_key("carol", fingerprint.clone()).await);
+    assert!(p.login_key("carol", fingerprint.clone(), HERE).await.is_none());
+    set("enabled = 1");
+    assert_eq!(outcome(p, &carol, Whoami {}).await, "done");
+    db.execute("DELETE FROM users WHERE name = 'carol'", []).unwrap();
+    assert_eq!(outcome(p, &carol, Whoami {}).await, "forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_must_choose_a_password_can_do_little_else() {
+    let (portal, driver) = mock().await;
+    let p = &portal.portal;
+    let first = p.perform(&portal.admin, user_new("alice")).await.unwrap().one_time_password.unwrap();
+    let alice = portal.sign_in("alice", &first).await;
+    let must = "account.must_change_password";
+    assert_eq!(outcome(p, &alice, vm_new("web")).await, must);
+    assert_eq!(outcome(p, &alice, VmLs { all: false, tag: None, state: None }).await, must);
+    assert_eq!(outcome(p, &alice, KeyLs {}).await, must);
+    assert_eq!(outcome(p, &alice, events(false)).await, must);
+    assert_eq!(outcome(p, &alice, PlanLs {}).await, must);
+    assert_eq!(outcome(p, &alice, Whoami {}).await, "done");
+    assert_eq!(outcome(p, &alice, AccountShow {}).await, "done");
+    assert_eq!(outcome(p, &alice, passwd(&first, &first)).await, "account.password");
+    assert_eq!(outcome(p, &alice, passwd("not it at all", PASSWORD)).await, "account.password");
+    assert_eq!(outcome(p, &alice, passwd(&first, "short")).await, "account.password");
+    assert_eq!(outcome(p, &alice, passwd(&first, PASSWORD)).await, "done");
+    assert_eq!(outcome(p, &alice, KeyLs {}).await, "done");
+    assert_eq!(driver.calls(Op::Prepare), 0);
+}

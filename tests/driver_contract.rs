@@ -2,7 +2,7 @@
 //! against libvirt's own test driver, and against real VMs.
 //!
 //! The real ones need libvirt (`scripts/start-libvirt`) and the micro image
-//! (`$TWARGA_IMAGES/micro`, else `target/images/micro`); without these they fail.
+//! (in `$TWARGA_IMAGES`, else `target/test/images`); without these they fail.
 
 #![cfg(feature = "libvirt")]
 

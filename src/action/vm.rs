@@ -529,7 +529,7 @@ impl Action for VmStats {
     }
 }
 
-/// Lines for your ssh config, so that `ssh NAME` enters a VM with its host key known
+/// Lines for your ssh config, so that `ssh NAME` enters a VM
 ///
 ///   ssh PORTAL ssh-config > ~/.ssh/twarga
 ///   echo 'Include ~/.ssh/twarga' >> ~/.ssh/config      (at its top)

@@ -93,7 +93,8 @@ async fn run(recipe: &str, out: &Path, progress: impl Fn(&str)) -> Result<()> {
 }
 
 /// Takes what a recipe left in `out` into the catalogue; returns the build's digest.
-pub(super) fn install(catalogue: &Catalogue, name: &str, out: &Path) -> Result<String> {
+/// Also what a test makes an image with.
+pub fn install(catalogue: &Catalogue, name: &str, out: &Path) -> Result<String> {
     let recipe = std::fs::read_to_string(out.join("recipe.toml"))?;
     let recipe: Recipe = toml::from_str(&recipe).map_err(|e| invalid(name, e.message()))?;
     let manifest = Manifest::of(recipe, out, Time::now().millis())?;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use crate::driver::BootFiles;
 use crate::error::{Code, Error, Result};
 use crate::model::{Image, Time, VmName};
-pub use build::{RECIPES, build};
+pub use build::{RECIPES, build, install};
 pub use manifest::Manifest;
 
 /// The folder of images; clones share what they know to be whole.

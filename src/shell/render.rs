@@ -363,7 +363,7 @@ impl Render for SshConfigParts {
     fn text(&self) -> String {
         let jump = format!("{}@{}:{}", self.user, self.portal_host, self.portal_port);
         let mut out = String::from(
-            "# Written by `ssh-config`. Host keys stand below, as comments with the\n# KnownHostsCommand that prints them: nothing is trusted on first use.\n",
+            "# Written by `ssh-config`. Each VM's host key is the one that the portal gave it:\n# nothing is trusted on first use.\n",
         );
         for vm in &self.vms {
             let _ = write!(

@@ -189,7 +189,7 @@ impl Shell<'_> {
             }
             JobVerb::Cancel(a) => {
                 let following = self.perform(a).await?;
-                let job = self.to_the_end(following).await?;
+                let job = self.see_the_end(following).await?;
                 self.answer(&job).await
             }
         }
@@ -266,7 +266,7 @@ impl Shell<'_> {
     }
 
     /// Waits for a job that somebody else shows; its last state.
-    async fn to_the_end(&mut self, mut following: tokio::sync::watch::Receiver<Job>) -> Result<Job> {
+    async fn see_the_end(&mut self, mut following: tokio::sync::watch::Receiver<Job>) -> Result<Job> {
         let _ = following.wait_for(|j| j.state.is_final()).await;
         Ok(following.borrow().clone())
     }

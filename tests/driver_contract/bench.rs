@@ -182,20 +182,12 @@ fn connect(uri: &str) -> Arc<LibvirtDriver> {
     Arc::new(LibvirtDriver::connect(config(uri)).unwrap())
 }
 
-/// The micro image: in `$TWARGA_IMAGES/micro`, else `target/images/micro`.
+/// The micro image: in `$TWARGA_IMAGES`, else where `make images` makes it.
 pub fn micro() -> BootFiles {
-    let images = std::env::var_os("TWARGA_IMAGES").map_or_else(|| "target/images".into(), PathBuf::from);
-    let dir = std::path::absolute(images.join("micro")).unwrap();
-    let recipe = std::fs::read_to_string(dir.join("recipe.toml")).unwrap_or_else(|e| {
-        panic!("no micro image in {}: {e}; build it: `twarga image build micro`", dir.display())
-    });
-    let recipe: toml::Table = recipe.parse().unwrap();
-    BootFiles {
-        disk: dir.join("disk.qcow2"),
-        kernel: dir.join("kernel"),
-        initrd: dir.join("initrd"),
-        kernel_args: recipe["kernel_args"].as_str().unwrap().to_owned(),
-    }
+    let images = std::env::var_os("TWARGA_IMAGES").map_or_else(|| "target/test/images".into(), PathBuf::from);
+    let catalogue = twarga::image::Catalogue::new(std::path::absolute(images).unwrap());
+    let image = catalogue.get("micro").unwrap_or_else(|e| panic!("{e} `make images` makes it."));
+    catalogue.verified("micro", &image.digest).unwrap().1
 }
 
 fn nowhere() -> BootFiles {

@@ -110,6 +110,8 @@ pub enum Msg {
     Refused(Error),
     /// Something was not done.
     Failed(Error),
+    /// The portal says something to the person, such as that it will cut them off.
+    Said(String),
     /// That toast has been there long enough.
     Forget(u64),
 }
@@ -262,12 +264,15 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Overlay::None | Overlay::Help(_) | Overlay::Ask(_) => return vec![model.complain(e)],
         },
         Msg::Failed(e) => return vec![model.complain(e)],
+        Msg::Said(text) => return vec![model.say(Mood::Bad, text, "")],
         Msg::Forget(id) => model.toast = model.toast.take().filter(|t| t.id != id),
     }
     Vec::new()
 }
 
 fn follow(model: &mut Model, job: Job) -> Option<Effect> {
+    // What is done is yesterday's news when something else begins.
+    model.toast = model.toast.take().filter(|t| t.mood == Mood::Bad);
     let id = job.id;
     model.jobs.insert(id, job).is_none().then_some(Effect::Watch(id))
 }

@@ -11,8 +11,8 @@ use crate::action::catalogue::{ImageLs, PlanLs};
 use crate::action::job::{JobLs, JobWatch};
 use crate::action::vm::{VmDestroy, VmFollow, VmNew, VmPause, VmRestart, VmResume, VmStart, VmStop};
 use crate::error::Result;
-use crate::model::Job;
 use crate::model::name::VmRef;
+use crate::model::{Job, VmName};
 use crate::portal::{Portal, Principal};
 
 /// Messages that may wait while the screen is busy.
@@ -51,7 +51,8 @@ impl Live {
         while self.watchers.try_join_next().is_some() {}
         match effect {
             Effect::Follow { all } => {
-                self.feed.abort_all();
+                // Dropping the old one ends it.
+                self.feed = JoinSet::new();
                 self.feed.spawn(feed(portal, who, tell, all));
             }
             Effect::Watch(id) => {
@@ -76,17 +77,7 @@ impl Live {
                 });
             }
             Effect::New { name, image, plan } => {
-                let action = VmNew {
-                    name,
-                    image,
-                    plan,
-                    ram: None,
-                    cpu: None,
-                    disk: None,
-                    user_data: None,
-                    tags: Vec::new(),
-                    no_wait: true,
-                };
+                let action = new_vm(name, image, plan);
                 tokio::spawn(async move {
                     let made = portal.perform(&who, action).await;
                     let _ = tell.send(made.map_or_else(Msg::Refused, Msg::Made)).await;
@@ -94,6 +85,20 @@ impl Live {
             }
             Effect::Redraw | Effect::Leave(_) => {}
         }
+    }
+}
+
+fn new_vm(name: VmName, image: Option<String>, plan: Option<String>) -> VmNew {
+    VmNew {
+        name,
+        image,
+        plan,
+        ram: None,
+        cpu: None,
+        disk: None,
+        user_data: None,
+        tags: Vec::new(),
+        no_wait: true,
     }
 }
 

@@ -21,7 +21,7 @@ pub mod widgets;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
 use crate::action::vm::{VmConsole, VmSsh};
@@ -32,7 +32,7 @@ use crate::model::user::Scope;
 use crate::model::{Permission, text};
 use crate::portal::{Portal, Principal};
 use crate::term::keys::{Event, Keys};
-use crate::term::{Ended, Stdio, WindowSize};
+use crate::term::{Ended, Gone, Stdio, WindowSize};
 use app::{Effect, Me, Model, Msg};
 use live::Live;
 use screen::Screen;
@@ -40,6 +40,8 @@ use theme::Theme;
 
 /// At most 15 frames a second.
 const FRAME: Duration = Duration::from_millis(66);
+/// How long to wait before what was written over the screen is drawn over.
+const AFTER_WORDS: Duration = Duration::from_millis(250);
 /// How long to wait for the last write to somebody who may not read any more.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -105,7 +107,15 @@ pub async fn run(portal: &Portal, who: &Principal, stdio: &mut Stdio, state: &mu
     let page = pages::vms::Vms::new(state.all, state.selected.take(), &state.filter);
     let mut model = Model::new(me, size, page);
     let (live, told) = Live::new(portal, who);
-    let mut app = App { live, told, keys: Keys::new(), screen: Screen::new(size), theme: Theme::of(stdio) };
+    let mut app = App {
+        live,
+        told,
+        said: who.session().listen(),
+        keys: Keys::new(),
+        screen: Screen::new(size),
+        spoilt: false,
+        theme: Theme::of(stdio),
+    };
     if stdio.writer.raw(screen::enter()).await.is_err() {
         return Leave::Gone;
     }
@@ -127,8 +137,12 @@ pub async fn run(portal: &Portal, who: &Principal, stdio: &mut Stdio, state: &mu
 struct App {
     live: Live,
     told: mpsc::Receiver<Msg>,
+    /// What the portal says to this person.
+    said: broadcast::Receiver<String>,
     keys: Keys,
     screen: Screen,
+    /// Something was written over the screen.
+    spoilt: bool,
     theme: Theme,
 }
 
@@ -146,6 +160,12 @@ impl App {
                     Err(leave) => return leave,
                 },
                 Some(msg) = self.told.recv() => Some(msg),
+                Ok(text) = self.said.recv() => {
+                    // It is written to the terminal too, just about now.
+                    self.spoilt = true;
+                    next_frame = Instant::now() + AFTER_WORDS;
+                    Some(Msg::Said(text))
+                }
                 () = tokio::time::sleep_until(next_frame), if dirty => None,
                 () = stdio.writer.closed() => return Leave::Gone,
             };
@@ -160,16 +180,19 @@ impl App {
                 None => {
                     next_frame = Instant::now() + FRAME;
                     // Whoever does not read gets no more frames, and the latest when they do.
-                    if !stdio.writer.is_full() {
-                        dirty = false;
-                        if let Some(frame) = self.frame(model)
-                            && stdio.writer.raw(frame).await.is_err()
-                        {
-                            return Leave::Gone;
-                        }
+                    dirty = stdio.writer.is_full();
+                    if !dirty && self.show(stdio, model).await.is_err() {
+                        return Leave::Gone;
                     }
                 }
             }
+        }
+    }
+
+    async fn show(&mut self, stdio: &Stdio, model: &Model) -> Result<(), Gone> {
+        match self.frame(model) {
+            Some(frame) => stdio.writer.raw(frame).await,
+            None => Ok(()),
         }
     }
 
@@ -198,6 +221,9 @@ impl App {
     }
 
     fn frame(&mut self, model: &Model) -> Option<Bytes> {
+        if std::mem::take(&mut self.spoilt) {
+            self.screen.clear();
+        }
         let theme = &self.theme;
         self.screen.draw(|frame| view::draw(frame, model, theme))
     }

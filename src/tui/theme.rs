@@ -71,7 +71,7 @@ impl Theme {
             Depth::Indexed => (
                 fg(Color::Indexed(31)),
                 fg(Color::Indexed(28)),
-                fg(Color::Indexed(136)),
+                fg(Color::Indexed(130)),
                 fg(Color::Indexed(160)).patch(bold),
             ),
             // Each has a contrast of 4 or more to black and to white.
@@ -88,7 +88,8 @@ impl Theme {
             Depth::Indexed => fg(Color::Indexed(243)),
             Depth::True => fg(Color::Rgb(0x76, 0x76, 0x76)),
         };
-        let selected = plain.add_modifier(Modifier::REVERSED);
+        // One bar across the row, whatever colours its cells have.
+        let selected = plain.fg(Color::Reset).remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
         Theme { accent, good, warn, bad, muted, heading: bold, selected }
     }
 

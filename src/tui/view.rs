@@ -111,11 +111,8 @@ fn counts(model: &Model) -> Vec<String> {
     let vms = |n: usize| if n == 1 { String::from("1 VM") } else { format!("{n} VMs") };
     let whose = if model.vms.all { " of everybody" } else { "" };
     let order = [VmState::Running, VmState::Paused, VmState::Stopped, VmState::Pending, VmState::Error];
-    let states: Vec<String> = order
-        .into_iter()
-        .filter(|s| of(*s) > 0)
-        .map(|s| format!("{} {} {s}", s.sign(), of(s)))
-        .collect();
+    let states: Vec<String> =
+        order.into_iter().filter(|s| of(*s) > 0).map(|s| format!("{} {} {s}", s.sign(), of(s))).collect();
     let jobs = match model.jobs.len() {
         0 => String::new(),
         1 => String::from("  1 job"),

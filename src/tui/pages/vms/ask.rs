@@ -48,8 +48,8 @@ static YES_NO: &[Binding<Answer>] = &[
 ];
 
 static TYPED: &[Binding<Answer>] = &[
-    key(&[Key::Enter], "Enter", "do it", Answer::Yes),
-    key(&[Key::Esc, Key::Ctrl('c')], "Esc", "do not", Answer::No),
+    key(&[Key::Enter], "Enter", "destroy", Answer::Yes),
+    key(&[Key::Esc, Key::Ctrl('c')], "Esc", "cancel", Answer::No),
 ];
 
 impl Ask {

@@ -88,10 +88,9 @@ fn about(vm: &Vm) -> Vec<Line> {
 fn figures(row: &Row, width: u16) -> Vec<Line> {
     let Some(sample) = row.sample else { return Vec::new() };
     let stats = sample.stats;
-    let gauge = |ratio: f64, words: String| {
-        let room = width.saturating_sub(u16::try_from(text::columns(&words)).unwrap_or(width) + 1).min(20);
-        if room >= 6 { format!("{} {words}", bar(ratio, room)) } else { words }
-    };
+    // As long as each other, whatever stands beside them.
+    let columns = if width >= 44 { 20 } else { 8 };
+    let gauge = |ratio: f64, words: String| format!("{} {words}", bar(ratio, columns));
     let mut lines = Vec::new();
     if let Some(percent) = sample.cpu_percent {
         lines.push(("CPU", gauge(percent / 100.0, format!("{percent:.0}%")), Style::new()));

@@ -27,8 +27,8 @@ struct Column {
 enum Width {
     /// Words, which may be cut: at least so many columns, and rather so many.
     Words(u16, u16),
-    /// Figures, which are never cut, and stand at the right.
-    Figures,
+    /// Figures, which are never cut, and stand at the right: so many columns or more.
+    Figures(u16),
 }
 
 /// What a cell's text depends on besides its VM.
@@ -43,9 +43,9 @@ static COLUMNS: &[Column] = &[
     Column { title: "NAME", rank: 1, width: Width::Words(12, 14), cell: |r, a| short_name(&r.vm.full_name(), a.me) },
     Column { title: "IMAGE", rank: 5, width: Width::Words(6, 9), cell: |r, _| text::clean(&r.vm.image) },
     Column { title: "PLAN", rank: 6, width: Width::Words(5, 6), cell: |r, _| text::clean(&r.vm.plan) },
-    Column { title: "CPU", rank: 2, width: Width::Figures, cell: |r, _| cpu(r) },
-    Column { title: "MEMORY", rank: 3, width: Width::Figures, cell: |r, _| memory(r) },
-    Column { title: "UPTIME", rank: 4, width: Width::Figures, cell: |r, _| uptime(r) },
+    Column { title: "CPU", rank: 2, width: Width::Figures(4), cell: |r, _| cpu(r) },
+    Column { title: "MEMORY", rank: 3, width: Width::Figures(8), cell: |r, _| memory(r) },
+    Column { title: "UPTIME", rank: 4, width: Width::Figures(7), cell: |r, _| uptime(r) },
     Column { title: "SSH", rank: 7, width: Width::Words(6, 14), cell: |r, _| ssh(&r.vm) },
 ];
 
@@ -158,10 +158,11 @@ fn widths(cells: &[Vec<String>], width: u16) -> Vec<Option<u16>> {
             let longest = longest.unwrap_or(0).max(column.title.len());
             let most = u16::try_from(longest).unwrap_or(u16::MAX);
             let (least, fair) = match column.width {
-                Width::Words(least, fair) => (least.min(most), fair.min(most)),
-                Width::Figures => (most, most),
+                Width::Words(least, fair) => (least, fair),
+                Width::Figures(least) => (most.max(least), most.max(least)),
             };
-            Want { least, fair, most, rank: column.rank }
+            // No narrower for what the cells hold just now: columns should not jump about.
+            Want { least, fair, most: most.max(fair), rank: column.rank }
         })
         .collect();
     fit(&wants, width)
@@ -182,7 +183,7 @@ fn line(
         let used = u16::try_from(text::columns(&cell)).unwrap_or(width);
         let start = match column.width {
             Width::Words(..) => x,
-            Width::Figures => x + width.saturating_sub(used),
+            Width::Figures(_) => x + width.saturating_sub(used),
         };
         buffer.set_stringn(start, y, &cell, usize::from(width), style(i));
         x += width + 1;

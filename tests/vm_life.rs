@@ -1,4 +1,5 @@
 //! The life of a real VM, from `vm new` to `vm destroy`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

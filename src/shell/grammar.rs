@@ -5,7 +5,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::action::{account, catalogue, event, host, job, key, user, vm};
+use crate::action::{account, catalogue, enter, event, host, job, key, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -64,7 +64,7 @@ pub enum Command {
     #[command(subcommand)]
     Host(HostVerb),
     Whoami(account::Whoami),
-    SshConfig(vm::SshConfig),
+    SshConfig(enter::SshConfig),
     /// This list, a command (`help vm new`), or a page of the manual (`help guide`)
     Help {
         /// A noun, a command, or a page
@@ -91,8 +91,8 @@ pub enum VmVerb {
     Resume(vm::VmResume),
     #[command(alias = "rm")]
     Destroy(vm::VmDestroy),
-    Ssh(vm::VmSsh),
-    Console(vm::VmConsole),
+    Ssh(enter::VmSsh),
+    Console(enter::VmConsole),
     Stats(vm::VmStats),
 }
 

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use crate::action::account::Me;
+use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
-use crate::action::vm::{SshConfigParts, Stats};
+use crate::action::vm::Stats;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{Event, Image, Job, Plan, Published, SshKey, Time, User, Vm, VmState};

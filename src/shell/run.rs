@@ -6,7 +6,7 @@ use super::grammar::{
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
 
-use crate::action::{account, job, key, user, vm};
+use crate::action::{account, enter, job, key, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
@@ -169,7 +169,7 @@ impl Shell<'_> {
         }
     }
 
-    async fn vm_ssh(&mut self, action: vm::VmSsh) -> Result<Flow> {
+    async fn vm_ssh(&mut self, action: enter::VmSsh) -> Result<Flow> {
         let what = match action.command.as_slice() {
             [] => Run::Shell,
             words => Run::Exec(words.join(" ").into_bytes()),

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::channel::Route;
-use crate::action::vm::VmForward;
+use crate::action::enter::VmForward;
 use crate::error::{Code, Error, Result};
 use crate::model::name::VmRef;
 use crate::portal::entry::Forward;

@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 /// The password of every account that a test makes.
 pub const PASSWORD: &str = "seven brown foxes";
 /// The longest that a client of a test may take.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A portal that serves, with everything of its own in a temporary directory.
 pub struct TestPortal {

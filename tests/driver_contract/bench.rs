@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::broadcast;
 use twarga::driver::libvirt::{AccelSetting, LibvirtConfig, LibvirtDriver};
 use twarga::driver::mock::MockDriver;
@@ -99,11 +99,12 @@ impl Bench {
         spec
     }
 
-    /// A domain whose guest is up, and its console.
+    /// A domain whose guest is up, and its console with a shell that listens.
     pub async fn booted(&self, name: &str) -> (DomainSpec, Console) {
         let spec = self.running(name).await;
         let mut console = Console(self.driver.console(spec.uuid).await.unwrap());
         console.wait_for(READY, BOOT).await;
+        console.shell().await;
         (spec, console)
     }
 
@@ -152,6 +153,30 @@ impl Console {
         let text = String::from_utf8_lossy(&seen).into_owned();
         assert_eq!(found, Ok(true), "no {words:?} in {text:?}");
         text
+    }
+
+    /// Waits for a shell that listens: what is typed before it is there gets lost.
+    pub async fn shell(&mut self) {
+        for _ in 0..30 {
+            self.0.write_all(b"\necho lis''tens\n").await.unwrap();
+            let mut seen = Vec::new();
+            let read = async {
+                let mut chunk = [0; 4096];
+                while !String::from_utf8_lossy(&seen).contains("listens") {
+                    let n = self.0.read(&mut chunk).await.unwrap();
+                    seen.extend_from_slice(&chunk[..n]);
+                }
+            };
+            if tokio::time::timeout(Duration::from_secs(1), read).await.is_ok() {
+                return;
+            }
+        }
+        panic!("no shell on the console");
+    }
+
+    /// Has the shell run `command`.
+    pub async fn run(&mut self, command: &str) {
+        self.0.write_all(format!("\n{command}\n").as_bytes()).await.unwrap();
     }
 
     /// Reads to the end.

@@ -148,43 +148,133 @@ EOF
     turn_on systemd-networkd
 }
 
-# cloud-init runs once before the network, with all that SSH needs, and once at
-# the end. 'dsmode: local' makes the first run complete, so that the one in
-# between can go: each starts Python, which is slow without KVM.
+# cloud-init runs once before the network, with all that SSH needs ('ds=nocloud'
+# on the kernel's command line says that this is possible), and once at the end.
+# The two runs in between can go: each starts Python, which is slow without KVM.
 set_up_cloud_init() {
     put "$ROOT/etc/cloud/cloud.cfg.d/90_twarga.cfg" <<'EOF'
 datasource_list: [NoCloud, None]
-datasource:
-  NoCloud:
-    meta-data: {dsmode: local}
-    user-data: ""
+# The initrd has mounted the seed: no need to look for it.
+datasource: {NoCloud: {fs_label: null}}
 network: {config: disabled}
 manage_etc_hosts: true
+locale: false
+ssh_pwauth: false
+
+cloud_init_modules: [bootcmd, write-files, resizefs, disk_setup, mounts, set_hostname,
+  update_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
+cloud_config_modules: []
+cloud_final_modules: [ssh-import-id, locale, set-passwords, ntp, timezone, apt-configure,
+  package-update-upgrade-install, write-files-deferred, runcmd, scripts-vendor,
+  scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, phone-home,
+  final-message, power-state-change]
 EOF
     # The generator would only find out what is known: there is a seed.
-    mkdir -p "$ROOT/etc/systemd/system-generators"
-    ln -s /dev/null "$ROOT/etc/systemd/system-generators/cloud-init-generator"
-    turn_on cloud-init.target
-    turn_off cloud-init.service
+    silence_generator cloud-init-generator
+    turn_off cloud-init.service cloud-config.service cloud-init-hotplugd.socket
+    systemctl --root="$ROOT" add-wants multi-user.target cloud-init.target >&2
+    # What still happens after the first login must not be in its way.
+    echo "[Service]
+CPUWeight=1000" | drop_in cloud-init-local.service
+    echo "[Service]
+CPUWeight=20" | drop_in cloud-final.service
 }
 
+SEED=/var/lib/cloud/seed/nocloud
+
 set_up_ssh() {
-    put "$ROOT/etc/systemd/system/ssh.service.d/twarga.conf" <<'EOF'
+    # The file cloud-init would write, and restart sshd for.
+    echo "PasswordAuthentication no" | put "$ROOT/etc/ssh/sshd_config.d/50-cloud-init.conf"
+    drop_in ssh.service <<'EOF'
 # The keys are those of the seed.
 [Unit]
 After=cloud-init-local.service
 
-# sshd itself says what is wrong with its settings.
+# sshd itself says what is wrong with its settings. Twarga waits for the message.
 [Service]
 ExecStartPre=
+ExecStartPost=-sh -c 'echo "twarga: ssh ready" >/dev/console'
+CPUWeight=1000
 EOF
 }
 
+# Nothing here has such disks, partitions, scripts or requests.
+NEEDLESS_GENERATORS="cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local
+    run system-update sysv veritysetup"
+
+NEEDLESS_UNITS="systemd-remount-fs.service getty@tty1.service getty-static.service dev-hugepages.mount
+    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount
+    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-binfmt.service
+    modprobe@.service systemd-modules-load.service
+    systemd-network-generator.service systemd-pstore.service systemd-random-seed.service
+    systemd-sysusers.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
+    systemd-networkd-wait-online.service e2scrub_reap.service e2scrub_all.timer
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
+
+# Done by twarga-later.service, when nobody waits for it any more.
+LATER_UNITS="kmod-static-nodes.service systemd-tmpfiles-setup-dev.service
+    systemd-journal-flush.service dev-mqueue.mount"
+
 set_up_services() {
-    put "$ROOT/etc/fstab" <<'EOF'
-/dev/vda  /  ext4  noatime,noinit_itable  0 0
+    echo "# The root file system is mounted by the initrd." | put "$ROOT/etc/fstab"
+    for generator in $NEEDLESS_GENERATORS; do
+        silence_generator "systemd-$generator-generator"
+    done
+    # shellcheck disable=SC2086 # unit names have no blanks
+    turn_off $NEEDLESS_UNITS $LATER_UNITS
+    systemctl --root="$ROOT" set-default multi-user.target >&2
+    put_off
+}
+
+# All that a first login does not need waits for sshd.
+put_off() {
+    for unit in dbus systemd-logind; do
+        echo "[Unit]
+After=ssh.service" | drop_in "$unit.service"
+    done
+
+    # resolved wants to be among the first, which cannot be overridden in part.
+    sed -e '/^Before=/d' -e '/^DefaultDependencies=/d' -e 's/^After=.*/After=ssh.service/' \
+        -e 's/^WantedBy=.*/WantedBy=multi-user.target/' \
+        "$ROOT/lib/systemd/system/systemd-resolved.service" |
+        put "$ROOT/etc/systemd/system/systemd-resolved.service"
+    rm "$ROOT/etc/systemd/system/sysinit.target.wants/systemd-resolved.service"
+    turn_on systemd-resolved.service
+
+    # The initrd has loaded the drivers; only networkd waits for udev's word.
+    drop_in systemd-udev-trigger.service <<'EOF'
+[Service]
+ExecStart=
+ExecStart=udevadm trigger --action=add --subsystem-match=net
 EOF
-    turn_off getty@tty1.service
+    put "$ROOT/etc/systemd/system/twarga-later.service" <<'EOF'
+[Unit]
+Description=What the first login did not need
+After=ssh.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+CPUWeight=20
+ExecStart=udevadm trigger --action=add --type=subsystems
+ExecStart=udevadm trigger --action=add --type=devices
+ExecStart=journalctl --flush
+ExecStart=-mount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue
+ExecStart=-kmod static-nodes --format=tmpfiles --output=/run/tmpfiles.d/static-nodes.conf
+ExecStart=systemd-tmpfiles --prefix=/dev --create
+
+[Install]
+WantedBy=multi-user.target
+EOF
+    turn_on twarga-later.service
+}
+
+# drop_in UNIT < SETTINGS
+drop_in() { put "$ROOT/etc/systemd/system/$1.d/twarga.conf"; }
+
+silence_generator() {
+    mkdir -p "$ROOT/etc/systemd/system-generators"
+    ln -s /dev/null "$ROOT/etc/systemd/system-generators/$1"
 }
 
 turn_on() { systemctl --root="$ROOT" enable "$@" >&2; }
@@ -195,7 +285,9 @@ forget_identity() {
     rm -f "$ROOT"/etc/ssh/ssh_host_* "$ROOT/var/lib/dbus/machine-id" "$ROOT/var/lib/systemd/random-seed"
     : >"$ROOT/etc/machine-id"
     echo debian >"$ROOT/etc/hostname"
-    rm -rf "$ROOT"/var/lib/cloud/* "$ROOT"/var/log/* "$ROOT"/var/cache/apt/* "$ROOT"/var/lib/apt/lists/*
+    rm -rf "$ROOT"/var/lib/cloud/* "$ROOT"/var/cache/apt/*.bin "$ROOT"/var/lib/apt/lists/*
+    find "$ROOT/var/log" -type f -delete
+    mkdir -p "$ROOT$SEED"
 }
 
 # Room for the first steps; the guest grows it to the disk it was given, which
@@ -209,8 +301,10 @@ make_disk() {
 
 # ----------------------------------------------------------------- the initrd
 
-# What the disk needs; the rest is found by udev.
-MODULES="virtio_pci virtio_blk"
+# In the order of need: the disk, the seed, the network, the guest agent. nls_* is
+# for vfat. What else there may be is found by udev.
+MODULES="virtio_pci virtio_blk vfat nls_cp437 nls_ascii virtio_net virtio_rng
+    virtio_console virtio_balloon button evdev"
 
 fill_ram() {
     mkdir -p "$RAM/bin" "$RAM/proc" "$RAM/dev" "$RAM/root" "$RAM/modules"
@@ -249,8 +343,10 @@ for module in$LOADED; do
 done
 
 # New disks are full of inode tables not yet written: let them be.
-mount -t ext4 -o noatime,noinit_itable /dev/vda /root &&
+mount -t ext4 -o noatime,noinit_itable /dev/vda /root && {
+    mount -t vfat -o ro,umask=077 /dev/vdb /root$SEED
     exec switch_root /root /sbin/init
+}
 
 echo "twarga: the first disk cannot be mounted"
 exec sh
@@ -266,7 +362,7 @@ make_initrd() {
 
 # quiet: the console belongs to the login. no_timer_check, cryptomgr.notests:
 # tests whose answer is known in a virtual machine.
-KERNEL_ARGS="console=ttyS0 quiet panic=10 no_timer_check cryptomgr.notests net.ifnames=0"
+KERNEL_ARGS="console=ttyS0 quiet panic=10 no_timer_check cryptomgr.notests net.ifnames=0 ds=nocloud"
 
 write_recipe() {
     put "$WORK/recipe.toml" <<EOF

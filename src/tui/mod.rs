@@ -24,7 +24,7 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
-use crate::action::vm::{VmConsole, VmSsh};
+use crate::action::enter::{VmConsole, VmSsh};
 use crate::error::{Error, Result};
 use crate::guest::{console, relay};
 use crate::model::name::VmRef;

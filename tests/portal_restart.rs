@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{TestPortal, mock, until};
 use tempfile::TempDir;
+use twarga::action::enter::*;
 use twarga::action::event::EventLs;
 use twarga::action::job::JobShow;
 use twarga::action::vm::*;

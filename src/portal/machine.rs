@@ -366,10 +366,22 @@ async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Resu
         }
         Change::Destroy => {
             cx.step(20, "removing").await?;
-            portal.store().vm_doom(vm.id).await?;
-            portal.erase_vm(vm).await
+            destroy(portal, vm).await
         }
     }
+}
+
+/// A stop in the middle is gone on with at the next start; a failure leaves the
+/// machine as it was.
+async fn destroy(portal: &Portal, vm: &Vm) -> Result<()> {
+    portal.store().vm_set_doomed(vm.id, true).await?;
+    portal.changed();
+    let erased = portal.erase_vm(vm).await;
+    if erased.is_err() {
+        portal.store().vm_set_doomed(vm.id, false).await?;
+        portal.set_vm_state(vm, vm.state, vm.fault.clone()).await?;
+    }
+    erased
 }
 
 async fn start(cx: &Arc<JobCx>, record: &BootRecord) -> Result<()> {

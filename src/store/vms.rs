@@ -209,13 +209,11 @@ impl Store {
         .await
     }
 
-    /// Marks the machine as being removed, which a restart goes on with.
-    pub async fn vm_doom(&self, id: i64) -> Result<()> {
+    /// Marks the machine as being removed, which a restart goes on with; or not
+    /// any more.
+    pub async fn vm_set_doomed(&self, id: i64, doomed: bool) -> Result<()> {
         self.write(move |t| {
-            t.execute(
-                "UPDATE vms SET doomed = 1, state = 'pending', fault = 'Being removed.' WHERE id = ?1",
-                [id],
-            )?;
+            t.execute("UPDATE vms SET doomed = ?2 WHERE id = ?1", (id, doomed))?;
             Ok(())
         })
         .await

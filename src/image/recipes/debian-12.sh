@@ -246,11 +246,12 @@ After=ssh.service" | drop_in "$unit.service"
     rm "$ROOT/etc/systemd/system/sysinit.target.wants/systemd-resolved.service"
     turn_on systemd-resolved.service
 
-    # The initrd has loaded the drivers; only networkd waits for udev's word.
+    # The initrd has loaded the drivers; only networkd waits for udev's word, and
+    # logind for the power button.
     drop_in systemd-udev-trigger.service <<'EOF'
 [Service]
 ExecStart=
-ExecStart=udevadm trigger --action=add --subsystem-match=net
+ExecStart=udevadm trigger --action=add --subsystem-match=net --subsystem-match=input
 EOF
     put "$ROOT/etc/systemd/system/twarga-later.service" <<'EOF'
 [Unit]
@@ -302,7 +303,8 @@ make_disk() {
     used=$(du -sm "$ROOT" | cut -f 1)
     mke2fs -q -t ext4 -b 4096 -i 32768 -m 1 -J size=16 -L debian -d "$ROOT" \
         -E resize=268435456 "$WORK/disk.ext4" "$((used * 5 / 4 + 64))M" >&2
-    qemu-img convert -O qcow2 "$WORK/disk.ext4" "$WORK/disk.qcow2"
+    # A third of the size for a hundredth of the boot time.
+    qemu-img convert -c -O qcow2 -o compression_type=zstd "$WORK/disk.ext4" "$WORK/disk.qcow2"
 }
 
 # ----------------------------------------------------------------- the initrd

@@ -187,20 +187,19 @@ async fn a_name_that_nobody_has_costs_the_same_work() {
     let (portal, _driver) = mock().await;
     portal.user("alice", "user").await;
     portal.user_with_key("keyonly", "user").await;
-    let mut medians = Vec::new();
-    for name in ["alice", "nobody", "keyonly", "?x\u{1b}"] {
-        let mut times = Vec::new();
-        for _ in 0..5 {
+    let names = ["alice", "nobody", "keyonly", "?x\u{1b}"];
+    // The least of several tries: what else the machine does only adds to it.
+    let mut least = [Duration::MAX; 4];
+    for _ in 0..6 {
+        for (name, least) in names.iter().zip(&mut least) {
             let started = Instant::now();
             let wrong = Zeroizing::new(String::from("wrong"));
             assert!(portal.portal.login_password(name, wrong, portal.address.ip()).await.is_none());
-            times.push(started.elapsed());
+            *least = started.elapsed().min(*least);
         }
-        times.sort();
-        medians.push(times[2]);
     }
-    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    assert!(*most < *least * 3, "{medians:?}");
+    let (fast, slow) = (least.iter().min().unwrap(), least.iter().max().unwrap());
+    assert!(*slow < *fast * 3, "{least:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,12 @@
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::{PATIENCE, until};
+use super::PATIENCE;
 
 const ROWS: u16 = 24;
 const COLS: u16 = 80;
@@ -76,7 +77,11 @@ impl Pty {
 
     /// Waits until that text is on the screen.
     pub async fn shows(&self, text: &str) {
-        until(&format!("“{text}” on the screen"), async || self.screen().contains(text)).await;
+        let deadline = tokio::time::Instant::now() + PATIENCE / 4;
+        while !self.screen().contains(text) {
+            assert!(tokio::time::Instant::now() < deadline, "no “{text}” on the screen:\n{}", self.screen());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits for the end of the program; its exit status.

@@ -64,13 +64,14 @@ impl Task {
     }
 }
 
-/// The client sees one line: ours, with its hint.
+/// The client sees one line: ours, with its hint. OpenSSH shows what is not
+/// ASCII there as octal numbers.
 fn refusal(e: &Error) -> ChannelOpenFailure {
     let code = match e.code {
         Code::VmNotFound | Code::Forbidden | Code::MustChangePassword => 1,
         _ => 2,
     };
-    ChannelOpenFailure::Other { code, reason: e.to_string() }
+    ChannelOpenFailure::Other { code, reason: e.to_string().replace(['“', '”'], "'") }
 }
 
 /// The far end of a forwarded connection.

@@ -55,7 +55,9 @@ pub(super) async fn confirm(stdio: &mut Stdio, question: &str) -> Result<bool> {
     if stdio.terminal.is_none() {
         return Err(Error::new(Code::NeedsConfirmation, format!("{question} That has to be confirmed.")));
     }
-    let answer = line(stdio, &mut Keys::new(), &format!("{question} [y/N] "), false).await;
+    // A line of its own, which wraps: the editor cuts a prompt that is too long for its row.
+    let _ = stdio.writer.out(format!("{question}\n")).await;
+    let answer = line(stdio, &mut Keys::new(), "Go on? [y/N] ", false).await;
     Ok(answer.is_some_and(|a| matches!(a.trim().to_lowercase().as_str(), "y" | "yes")))
 }
 

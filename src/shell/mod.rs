@@ -44,6 +44,13 @@ enum Flow {
 /// It was done.
 const DONE: Flow = Flow::Done(Ended::Status(0));
 
+/// Whether a command is the one that asks for another password itself.
+pub fn changes_password(line: &[u8]) -> bool {
+    use grammar::{AccountVerb, Command, Parsed};
+    let parsed = grammar::words(line).and_then(|words| grammar::parse(&words));
+    matches!(parsed, Ok(Parsed::Run(line)) if matches!(line.command, Command::Account(AccountVerb::Passwd(_))))
+}
+
 /// Runs one command, as in `ssh portal vm ls`.
 pub async fn command(portal: &Portal, who: &Principal, stdio: &mut Stdio, line: &[u8]) -> Ended {
     let mut shell = Shell { portal, who, stdio, input_is_commands: false, json: false };

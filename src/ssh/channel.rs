@@ -8,6 +8,7 @@ use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::action::enter::VmSsh;
 use crate::error::{Error, Result};
@@ -99,13 +100,16 @@ impl Task {
         let session = Arc::clone(self.who.session());
         let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
         let announcements = session.listen();
-        let reading = tokio::spawn(read(from, input, Arc::clone(&session)));
+        let gone = CancellationToken::new();
+        let reading = tokio::spawn(read(from, input, Arc::clone(&session), gone.clone().drop_guard()));
         let face = async {
             let ended = self.face(&mut stdio, what, wishes.agent).await;
             drop(stdio);
             ended
         };
-        let (ended, ()) = tokio::join!(face, write(&to, output, announcements, &session));
+        // Nobody reads once the client has closed the channel: that ends the face too.
+        let writing = gone.run_until_cancelled(write(&to, output, announcements, &session));
+        let (ended, _) = tokio::join!(face, writing);
         reading.abort();
         self.end(&to, ended).await;
     }
@@ -132,7 +136,9 @@ impl Task {
 
     async fn portal_face(&self, stdio: &mut Stdio, what: Run) -> Result<Ended> {
         let (portal, who) = (&self.portal, &self.who);
-        if who.user().must_change_password && stdio.terminal.is_some() && self.still_must_change().await? {
+        let asks_itself = matches!(&what, Run::Exec(line) if shell::changes_password(line));
+        let must = who.user().must_change_password && stdio.terminal.is_some() && !asks_itself;
+        if must && self.still_must_change().await? {
             let _ = stdio.writer.err("Choose a password of your own before you go on.\n").await;
             shell::choose_password(portal, who, stdio).await?;
         }
@@ -216,8 +222,14 @@ impl Wishes {
     }
 }
 
-/// Carries what the client sends to the face. Ends with the channel.
-async fn read(mut from: ChannelReadHalf, input: mpsc::Sender<Input>, session: Arc<Session>) {
+/// Carries what the client sends to the face. Ends with the channel, and drops
+/// `_gone` then.
+async fn read(
+    mut from: ChannelReadHalf,
+    input: mpsc::Sender<Input>,
+    session: Arc<Session>,
+    _gone: DropGuard,
+) {
     while let Some(message) = from.wait().await {
         let item = match message {
             ChannelMsg::Data { data } => {

@@ -84,6 +84,16 @@ impl Connection {
     }
 }
 
+/// However the connection ends, and if its client is gone before it hears that
+/// it was let in: the session ends with it.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(admitted) = &self.admitted {
+            self.portal.sessions().close(admitted.who.session());
+        }
+    }
+}
+
 impl Handler for Connection {
     type Error = russh::Error;
 
@@ -251,6 +261,19 @@ impl Handler for Connection {
             true => session.channel_success(channel),
             false => session.channel_failure(channel),
         }
+    }
+
+    /// Unanswered, the client would take the next answer for this one.
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Russh,
+    ) -> Result<(), russh::Error> {
+        session.channel_failure(channel)
     }
 
     async fn agent_request(

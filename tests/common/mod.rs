@@ -2,6 +2,8 @@
 //! the test's choice, and real OpenSSH clients against it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod pty;
+pub mod raw;
 #[cfg(feature = "libvirt")]
 pub mod real;
 
@@ -42,8 +44,13 @@ pub struct TestPortal {
 
 /// A portal over the mock driver, whose guests do not boot.
 pub async fn mock() -> (TestPortal, Arc<MockDriver>) {
+    mock_with(|_| {}).await
+}
+
+/// The same with another configuration.
+pub async fn mock_with(configure: impl FnOnce(&mut Config)) -> (TestPortal, Arc<MockDriver>) {
     let driver = Arc::new(MockDriver::new());
-    let portal = TestPortal::start(Arc::clone(&driver) as Arc<dyn Driver>, |_| {}).await;
+    let portal = TestPortal::start(Arc::clone(&driver) as Arc<dyn Driver>, configure).await;
     portal.install_fake_image();
     (portal, driver)
 }
@@ -126,10 +133,33 @@ impl TestPortal {
 
     /// `ssh` with flags that keep the tester's own configuration out of it.
     pub fn ssh(&self, key: &Path) -> Command {
+        self.ssh_first(&[], key)
+    }
+
+    /// The same with options before all others: to ssh the first value counts.
+    pub fn ssh_first(&self, options: &[&str], key: &Path) -> Command {
         let mut command = Command::new("ssh");
+        command.args(options.iter().flat_map(|o| ["-o", o]));
         command.args(self.flags(key)).arg("-p").arg(self.address.port().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
+    }
+
+    /// `ssh` that knows a password and no key: what it would ask a person for
+    /// comes from a program.
+    pub fn ssh_with_password(&self, password: &str) -> Command {
+        let ask = self.dir.path().join(format!("askpass-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::write(&ask, format!("#!/bin/sh\ncat <<'END'\n{password}\nEND\n")).unwrap();
+        std::fs::set_permissions(&ask, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let options = ["BatchMode=no", "NumberOfPasswordPrompts=1", "PubkeyAuthentication=no"];
+        let mut command = self.ssh_first(&options, Path::new("none"));
+        command.env("SSH_ASKPASS", ask).env("SSH_ASKPASS_REQUIRE", "force").env_remove("DISPLAY");
+        command
+    }
+
+    /// Runs `ssh LOGIN@portal WORDS…` with a password.
+    pub async fn run_with_password(&self, password: &str, login: &str, words: &[&str]) -> Output {
+        output(self.ssh_with_password(password).arg(format!("{login}@127.0.0.1")).args(words)).await
     }
 
     /// The flags that ssh, scp and sftp share.

@@ -105,6 +105,28 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crashed_machine_that_was_switched_off_stays_off() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    let crashed = make_vm(p, admin, "web").await.uuid;
+    let other = make_vm(p, admin, "other").await.uuid;
+    driver.set_state(crashed, DomainState::Crashed);
+    until("it is in error", async || look(p, admin, "web").await.state == VmState::Error).await;
+    change(p, admin, stop("web")).await.unwrap();
+    // Everything is looked at afresh.
+    driver.set_online(false);
+    driver.set_state(other, DomainState::Paused);
+    driver.set_online(true);
+    until("the other is seen", async || look(p, admin, "other").await.state == VmState::Paused).await;
+    // A second look begins when the first is over.
+    driver.set_online(false);
+    driver.set_state(other, DomainState::Running);
+    driver.set_online(true);
+    until("the other is seen again", async || look(p, admin, "other").await.state == VmState::Running).await;
+    assert_eq!(look(p, admin, "web").await.state, VmState::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_goes_away_in_the_middle_of_an_order_leaves_nothing_for_good() {
     for op in [Op::Prepare, Op::Define, Op::Start] {
         let (portal, driver) = mock().await;

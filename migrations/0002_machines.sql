@@ -7,6 +7,7 @@ CREATE TABLE vms (
     name             TEXT    NOT NULL,
     state            TEXT    NOT NULL,
     fault            TEXT,
+    doomed           INTEGER NOT NULL DEFAULT 0,     -- being removed: a restart goes on with it
     image            TEXT    NOT NULL,
     image_digest     TEXT    NOT NULL,
     plan             TEXT    NOT NULL,

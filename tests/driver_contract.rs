@@ -2,9 +2,16 @@
 //! against libvirt's own test driver, and against real VMs.
 //!
 //! The real ones need libvirt (`scripts/start-libvirt`) and the micro image
-//! (`$TWARGA_IMAGES/micro`, else `target/images/micro`); without these they fail.
-
+//! (in `$TWARGA_IMAGES`, else `target/test/images`); without these they fail.
 #![cfg(feature = "libvirt")]
+// The helpers are tests too; clippy takes only functions marked as such for them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 #[path = "driver_contract/bench.rs"]
 mod bench;
@@ -38,6 +45,7 @@ macro_rules! contracts {
             unknown_domains_are_told_apart
             a_domain_that_is_off_says_so
             a_paused_domain_is_not_started
+            a_restarted_domain_runs
             events_come_soon
             lists_know_prefixes
             names_may_hold_anything_that_xml_minds

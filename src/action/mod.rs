@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod catalogue;
+pub mod enter;
 pub mod event;
 pub mod host;
 pub mod job;

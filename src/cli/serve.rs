@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::say;
-use crate::config::{Accel, Config};
+use crate::config::Config;
 use crate::driver::Driver;
 use crate::error::{Code, Error, Result};
 use crate::http::HttpServer;
@@ -51,6 +51,7 @@ impl DataLock {
 /// The libvirt driver as it is configured.
 #[cfg(feature = "libvirt")]
 pub(super) fn libvirt_config(config: &Config) -> crate::driver::libvirt::LibvirtConfig {
+    use crate::config::Accel;
     use crate::driver::libvirt::{AccelSetting, LibvirtConfig};
     let libvirt = &config.driver.libvirt;
     LibvirtConfig {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use super::answer::Answer;
-use super::site::Snapshot;
+use super::snapshot::Snapshot;
 use crate::model::{Gauges, Published, Status, Time, VmState};
 
 /// All figures of the snapshot.

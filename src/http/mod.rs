@@ -25,6 +25,7 @@ mod metrics;
 mod page;
 mod seats;
 mod site;
+mod snapshot;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

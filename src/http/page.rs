@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::Answer;
 use super::chart::{Chart, percent};
-use super::site::Snapshot;
+use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::model::text::bytes;
 use crate::model::time::span;

@@ -1,3 +1,5 @@
+use crate::model::Check;
+
 use super::*;
 use crate::model::Gauges;
 

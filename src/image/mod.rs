@@ -117,7 +117,8 @@ impl Catalogue {
         for (file, expected) in &manifest.files {
             self.verify(name, &dir.join(file), expected)?;
         }
-        let dir = std::path::absolute(dir)?;
+        // One path for one file, whichever way it was reached: drivers remember it.
+        let dir = std::fs::canonicalize(dir)?;
         let boot = BootFiles {
             disk: dir.join("disk.qcow2"),
             kernel: dir.join("kernel"),

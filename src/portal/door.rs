@@ -244,10 +244,11 @@ fn may(who: &Principal, scope: Scope, owner_id: i64) -> bool {
 
 /// Mistakes are everyday; reaching for what is not allowed deserves a look.
 fn severity_of(code: Code) -> Severity {
-    match code {
-        Code::Forbidden => Severity::Medium,
-        Code::HostKeyMismatch => Severity::High,
-        Code::Internal | Code::DatabaseCorrupt => Severity::Medium,
-        _ => Severity::Low,
+    if code == Code::HostKeyMismatch {
+        Severity::High
+    } else if matches!(code, Code::Forbidden | Code::Internal | Code::DatabaseCorrupt) {
+        Severity::Medium
+    } else {
+        Severity::Low
     }
 }

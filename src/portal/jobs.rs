@@ -95,6 +95,16 @@ impl Portal {
         Fut: Future<Output = Result<()>> + Send,
     {
         let job = self.store().job_insert(draft).await?;
+        self.set_going(&job, body);
+        Ok(job)
+    }
+
+    /// Sets a job going that is written down already.
+    pub(super) fn set_going<F, Fut>(&self, job: &Job, body: F)
+    where
+        F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send,
+    {
         let (tx, rx) = watch::channel(job.clone());
         let cancel = CancellationToken::new();
         if let Ok(mut live) = self.inner.jobs.live.lock() {
@@ -109,7 +119,6 @@ impl Portal {
                 live.remove(&id);
             }
         });
-        Ok(job)
     }
 
     async fn run_job<F, Fut>(&self, cx: &Arc<JobCx>, body: F)

@@ -117,24 +117,18 @@ impl Portal {
             tags: order.tags,
             credits_per_hour: order.credits_per_hour,
         };
-        let vm = self.insert_with_port(new).await?;
-        let draft =
-            JobDraft { action: "vm.new", target: vm.full_name(), owner_id: vm.owner_id, vm_id: Some(vm.id) };
+        let (vm, job) = self.insert_with_port(new).await?;
         let made = vm.clone();
-        let started = self.start_job(draft, move |cx| async move { make(&cx, &made).await }).await;
-        if started.is_err() {
-            // Without a job nobody would make it, nor undo it.
-            self.store().vm_delete(vm.id).await?;
-        }
+        self.set_going(&job, move |cx| async move { make(&cx, &made).await });
         self.changed();
-        Ok((vm, started?))
+        Ok((vm, job))
     }
 
-    async fn insert_with_port(&self, mut new: NewVm) -> Result<Vm> {
+    async fn insert_with_port(&self, mut new: NewVm) -> Result<(Vm, Job)> {
         let mut last = None;
         for _ in 0..PORT_TRIES {
             new.ssh_port = self.free_port().await?;
-            match self.store().vm_insert(new.clone(), self.config().max_vms_per_user).await {
+            match self.store().vm_insert(new.clone(), "vm.new", self.config().max_vms_per_user).await {
                 Err(e) if e.code == Code::VmBusy => last = Some(e),
                 other => return other,
             }
@@ -372,6 +366,7 @@ async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Resu
         }
         Change::Destroy => {
             cx.step(20, "removing").await?;
+            portal.store().vm_doom(vm.id).await?;
             portal.erase_vm(vm).await
         }
     }
@@ -379,6 +374,13 @@ async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Resu
 
 async fn start(cx: &Arc<JobCx>, record: &BootRecord) -> Result<()> {
     cx.step(2, "checking the image").await?;
+    if cx.portal.driver().capabilities().boots && !cx.portal.vm_dir(&record.vm).exists() {
+        // A fresh disk in place of the one that is gone would be a lie.
+        let message = format!("The disk of “{}” is gone from the host.", record.vm.name);
+        return Err(
+            Error::new(Code::VmState, message).hint("An administrator may find it; else `vm destroy` it.")
+        );
+    }
     power_on(cx, record).await?;
     wait_for_ssh(cx, &record.vm, 60).await
 }

@@ -173,6 +173,11 @@ impl Portal {
         Ok(Some(password))
     }
 
+    /// What tells this portal's domains from another's on the same host.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
     /// What was configured.
     pub fn config(&self) -> &Config {
         &self.inner.config

@@ -24,38 +24,35 @@ fn vm_state(state: DomainState) -> (VmState, Option<String>) {
 }
 
 impl Portal {
-    /// What a start owes to a stop in the middle: jobs are marked, half-made
-    /// machines undone or taken on, half-removed ones removed.
+    /// What a start owes to a stop in the middle: jobs are marked, and machines
+    /// that are half made or half removed finished or undone.
     pub(super) async fn recover(&self) -> Result<()> {
         for job in self.store().jobs_interrupt().await? {
-            let message = format!(
-                "Job {} ({} of {}) was interrupted by a stop of the portal.",
-                job.id, job.action, job.target
-            );
-            self.record_own(
-                Category::Host,
-                "job.interrupted",
-                Severity::Medium,
-                Some(job.target.clone()),
-                message,
-            )
-            .await;
-            let vm = match job.vm_id {
-                Some(id) => self.store().vm(id).await?,
-                None => None,
-            };
-            if let Some(vm) = vm
-                && job.action == "vm.destroy"
-            {
-                self.erase_or_complain(&vm).await;
+            let (id, action, target) = (job.id, job.action, job.target);
+            let message = format!("Job {id} ({action} of {target}) was interrupted by a stop of the portal.");
+            self.record_own(Category::Host, "job.interrupted", Severity::Medium, Some(target), message).await;
+        }
+        self.mend_unfinished().await
+    }
+
+    /// Machines that no job is at work on and that are not whole: those that run
+    /// are taken on, the rest removed. What the backend cannot say now waits.
+    async fn mend_unfinished(&self) -> Result<()> {
+        for (vm, doomed) in self.store().vms_unfinished().await? {
+            match self.driver().state(vm.uuid).await {
+                Ok(Some(DomainState::Running)) if !doomed => {
+                    self.set_vm_state(&vm, VmState::Running, None).await?
+                }
+                Ok(_) => self.erase_or_complain(&vm).await,
+                Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "an unfinished VM has to wait"),
             }
         }
-        self.settle_half_made().await
+        Ok(())
     }
 
     async fn erase_or_complain(&self, vm: &Vm) {
         match self.erase_vm(vm).await {
-            Ok(()) => tracing::info!(vm = vm.full_name(), "a half-made or half-removed VM is gone"),
+            Ok(()) => tracing::info!(vm = vm.full_name(), "an unfinished VM is removed"),
             Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a VM could not be removed yet"),
         }
     }
@@ -94,36 +91,8 @@ impl Portal {
     }
 
     pub(super) async fn look_at_everything(&self) -> Result<()> {
-        self.settle_half_made().await?;
+        self.mend_unfinished().await?;
         self.reconcile().await
-    }
-
-    /// Machines that nobody is making any more: a stop of the portal or of the
-    /// backend came between. Those that run are taken on, the others undone.
-    async fn settle_half_made(&self) -> Result<()> {
-        for vm in self.store().vms(None).await? {
-            if vm.state != VmState::Pending || self.is_in_the_making(&vm).await? {
-                continue;
-            }
-            match self.driver().state(vm.uuid).await {
-                Ok(Some(DomainState::Running)) => self.set_vm_state(&vm, VmState::Running, None).await?,
-                Ok(_) => self.erase_or_complain(&vm).await,
-                Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a half-made VM has to wait"),
-            }
-        }
-        Ok(())
-    }
-
-    /// A row that has no job yet is about to get one, unless it is of an earlier run.
-    async fn is_in_the_making(&self, vm: &Vm) -> Result<bool> {
-        Ok(match self.store().job_of_vm(vm.id).await? {
-            Some(job) => !job.state.is_final(),
-            None => vm.created_at >= self.inner.started_at,
-        })
-    }
-
-    async fn is_busy(&self, vm: &Vm) -> Result<bool> {
-        Ok(self.store().job_of_vm(vm.id).await?.is_some_and(|job| !job.state.is_final()))
     }
 
     /// Takes over what a domain is doing *now*: the event that tells of it may be
@@ -132,7 +101,7 @@ impl Portal {
         // None: another portal's, or nobody's.
         let Some(vm) = self.store().vm_by_uuid(uuid).await? else { return Ok(()) };
         let state = self.driver().state(uuid).await?;
-        if state.is_none() && self.is_busy(&vm).await? {
+        if state.is_none() && self.store().vm_is_busy(vm.id).await? {
             return Ok(());
         }
         self.take_state(&vm, state).await

@@ -5,7 +5,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::action::{account, catalogue, event, host, job, key, user, vm};
+use super::help;
+use crate::action::{account, catalogue, enter, event, host, job, key, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -64,7 +65,7 @@ pub enum Command {
     #[command(subcommand)]
     Host(HostVerb),
     Whoami(account::Whoami),
-    SshConfig(vm::SshConfig),
+    SshConfig(enter::SshConfig),
     /// This list, a command (`help vm new`), or a page of the manual (`help guide`)
     Help {
         /// A noun, a command, or a page
@@ -91,8 +92,8 @@ pub enum VmVerb {
     Resume(vm::VmResume),
     #[command(alias = "rm")]
     Destroy(vm::VmDestroy),
-    Ssh(vm::VmSsh),
-    Console(vm::VmConsole),
+    Ssh(enter::VmSsh),
+    Console(enter::VmConsole),
     Stats(vm::VmStats),
 }
 
@@ -202,7 +203,7 @@ pub fn parse(words: &[String]) -> Result<Parsed> {
     match Line::try_parse_from(noun.into_iter().chain(words.iter().cloned())) {
         Ok(line) => Ok(Parsed::Run(Box::new(line))),
         Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(tidy(&e.to_string()))),
-        Err(e) => Err(explain(&e)),
+        Err(e) => Err(explain(&e, words)),
     }
 }
 
@@ -222,16 +223,25 @@ fn context(e: &clap::Error, kind: ContextKind) -> Option<String> {
     })
 }
 
+/// The nearest of the words that could have stood in place of `wrong`.
+fn nearest(words: &[String], wrong: &str) -> Option<String> {
+    let before: Vec<String> = words.iter().take_while(|w| *w != wrong).cloned().collect();
+    let short = if before.is_empty() { &SHORT[..] } else { &[] };
+    let known = help::next_words(&before).into_iter().chain(short.iter().map(|w| (*w).to_owned()));
+    let measured = known.map(|word| (strsim::damerau_levenshtein(&word, wrong), word));
+    measured.filter(|(distance, word)| *distance <= 2 && *distance < word.len()).min().map(|(_, word)| word)
+}
+
 /// clap's error in our words.
-fn explain(e: &clap::Error) -> Error {
+fn explain(e: &clap::Error, words: &[String]) -> Error {
     let shown = |kind| context(e, kind).map(|s| text::short(&s, 60)).unwrap_or_default();
     let usage = context(e, ContextKind::Usage).unwrap_or_default();
     let usage = usage.trim().trim_start_matches("Usage:").trim().to_owned();
     let usage_hint = if usage.is_empty() { Code::Usage.hint().to_owned() } else { format!("Usage: {usage}") };
     match e.kind() {
         ErrorKind::InvalidSubcommand => {
-            let nearest = context(e, ContextKind::SuggestedSubcommand);
-            let hint = nearest
+            let wrong = context(e, ContextKind::InvalidSubcommand).unwrap_or_default();
+            let hint = nearest(words, &wrong)
                 .map_or_else(|| Code::UnknownCommand.hint().to_owned(), |n| format!("Did you mean `{n}`?"));
             let message = format!("There is no command “{}”.", shown(ContextKind::InvalidSubcommand));
             Error::new(Code::UnknownCommand, message).hint(hint)
@@ -262,9 +272,8 @@ fn explain(e: &clap::Error) -> Error {
             Error::usage(format!("{} is missing.", shown(ContextKind::InvalidArg))).hint(usage_hint)
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let valid = context(e, ContextKind::ValidSubcommand);
-            let hint = valid.map_or(usage_hint, |v| format!("There are: {v}."));
-            Error::usage("A verb is missing.").hint(hint)
+            let verbs = help::next_words(words).join(", ");
+            Error::usage("A verb is missing.").hint(format!("There are: {verbs}."))
         }
         ErrorKind::ArgumentConflict => {
             let (a, b) = (shown(ContextKind::InvalidArg), shown(ContextKind::PriorArg));

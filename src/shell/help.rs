@@ -1,10 +1,11 @@
 //! `help`: the commands from the grammar itself, so that it cannot lie, and the
 //! pages of the manual, so that it can be read over SSH.
 
+use std::fmt::Write;
+
 use clap::CommandFactory;
 
 use super::grammar::{Line, tidy};
-use super::render::table;
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -50,24 +51,31 @@ fn unknown(word: &str, known: Vec<String>) -> Error {
     }
 }
 
+/// Columns of the overview's first column, and of the whole.
+const NOUNS: usize = 12;
+const WIDTH: usize = 80;
+
 fn overview() -> String {
     let command = Line::command();
-    let visible = command.get_subcommands().filter(|c| !c.is_hide_set());
-    let rows: Vec<Vec<String>> = visible
-        .map(|noun| {
-            let verbs: Vec<_> = noun.get_subcommands().map(clap::Command::get_name).collect();
-            let what = noun.get_about().map(ToString::to_string).unwrap_or_default();
-            vec![noun.get_name().to_owned(), verbs.join(" "), what]
-        })
-        .collect();
+    let mut out = String::from("NOUN VERB [ARG…] [--flag]\n\n");
+    for noun in command.get_subcommands() {
+        let verbs: Vec<_> = noun.get_subcommands().map(clap::Command::get_name).collect();
+        let about = noun.get_about().map(ToString::to_string).unwrap_or_default();
+        let what = text::short(&about, WIDTH - NOUNS);
+        let _ = writeln!(out, "{:NOUNS$}{what}", noun.get_name());
+        if !verbs.is_empty() {
+            let _ = writeln!(out, "{:NOUNS$}{}", "", verbs.join(" "));
+        }
+    }
     let pages: Vec<_> = PAGES.iter().map(|(name, _)| *name).collect();
-    format!(
-        "NOUN VERB [ARG…] [--flag]\n\n{}\nShort: ls new rm start stop restart ssh  mean the verbs of `vm`.\n\
-         More:  `help vm`, `help vm new`; pages: {}.\n\
-         JSON:  `--json` after any command.\n",
-        table(&["NOUN", "VERBS", "WHAT"], &rows),
+    let _ = write!(
+        out,
+        "\nShort  ls new rm start stop restart ssh  are verbs of `vm`.\n\
+         More   `help vm`, `help vm new`; pages: {}.\n\
+         JSON   `--json` after any command.\n",
         pages.join(", "),
-    )
+    );
+    out
 }
 
 /// The words that may follow those of the line so far, for completion: nouns,

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use crate::action::account::Me;
+use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
-use crate::action::vm::{SshConfigParts, Stats};
+use crate::action::vm::Stats;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{Event, Image, Job, Plan, Published, SshKey, Time, User, Vm, VmState};
@@ -363,7 +364,7 @@ impl Render for SshConfigParts {
     fn text(&self) -> String {
         let jump = format!("{}@{}:{}", self.user, self.portal_host, self.portal_port);
         let mut out = String::from(
-            "# Written by `ssh-config`. Host keys stand below, as comments with the\n# KnownHostsCommand that prints them: nothing is trusted on first use.\n",
+            "# Written by `ssh-config`. Each VM's host key is the one that the portal gave it:\n# nothing is trusted on first use.\n",
         );
         for vm in &self.vms {
             let _ = write!(

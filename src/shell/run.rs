@@ -6,7 +6,7 @@ use super::grammar::{
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
 
-use crate::action::{account, job, key, user, vm};
+use crate::action::{account, enter, job, key, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
@@ -169,7 +169,7 @@ impl Shell<'_> {
         }
     }
 
-    async fn vm_ssh(&mut self, action: vm::VmSsh) -> Result<Flow> {
+    async fn vm_ssh(&mut self, action: enter::VmSsh) -> Result<Flow> {
         let what = match action.command.as_slice() {
             [] => Run::Shell,
             words => Run::Exec(words.join(" ").into_bytes()),
@@ -189,7 +189,7 @@ impl Shell<'_> {
             }
             JobVerb::Cancel(a) => {
                 let following = self.perform(a).await?;
-                let job = self.to_the_end(following).await?;
+                let job = self.see_the_end(following).await?;
                 self.answer(&job).await
             }
         }
@@ -266,7 +266,7 @@ impl Shell<'_> {
     }
 
     /// Waits for a job that somebody else shows; its last state.
-    async fn to_the_end(&mut self, mut following: tokio::sync::watch::Receiver<Job>) -> Result<Job> {
+    async fn see_the_end(&mut self, mut following: tokio::sync::watch::Receiver<Job>) -> Result<Job> {
         let _ = following.wait_for(|j| j.state.is_final()).await;
         Ok(following.borrow().clone())
     }

@@ -9,7 +9,7 @@ use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{OnceCell, mpsc};
 
-use crate::action::vm::VmSsh;
+use crate::action::enter::VmSsh;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::guest::relay::{self, Run, signal_word};

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::channel::Route;
-use crate::action::vm::VmForward;
+use crate::action::enter::VmForward;
 use crate::error::{Code, Error, Result};
 use crate::model::name::VmRef;
 use crate::portal::entry::Forward;
@@ -64,13 +64,11 @@ impl Task {
     }
 }
 
-/// The client sees one line: ours, with its hint.
+/// The client shows one line: ours, with its hint. OpenSSH escapes what is not ASCII.
 fn refusal(e: &Error) -> ChannelOpenFailure {
-    let code = match e.code {
-        Code::VmNotFound | Code::Forbidden | Code::MustChangePassword => 1,
-        _ => 2,
-    };
-    ChannelOpenFailure::Other { code, reason: e.to_string() }
+    let prohibited = matches!(e.code, Code::VmNotFound | Code::Forbidden | Code::MustChangePassword);
+    let code = if prohibited { 1 } else { 2 };
+    ChannelOpenFailure::Other { code, reason: e.to_string().replace(['“', '”'], "\"") }
 }
 
 /// The far end of a forwarded connection.

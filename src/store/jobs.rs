@@ -41,32 +41,31 @@ fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
     })
 }
 
+/// Writes a job down within a transaction that has more to do.
+pub(super) fn insert(t: &rusqlite::Transaction<'_>, draft: &JobDraft) -> Result<Job> {
+    let sql = format!(
+        "INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at)
+         VALUES (?1, ?2, ?3, ?4, 'queued', ?5) RETURNING {JOB}"
+    );
+    let values = (draft.action, &draft.target, draft.owner_id, draft.vm_id, Time::now().millis());
+    let made = t.query_row(&sql, values, job).map_err(|e| {
+        if is_duplicate(&e) {
+            Error::new(Code::VmBusy, format!("“{}” is being changed by another job.", draft.target))
+        } else {
+            e.into()
+        }
+    })?;
+    t.execute("DELETE FROM jobs WHERE id <= ?1 AND finished_at IS NOT NULL", [made.id - i64::from(KEPT)])?;
+    Ok(made)
+}
+
 impl Store {
     /// Writes a job down, `queued`.
     ///
     /// # Errors
     /// `vm.busy` if another job is changing the VM.
     pub async fn job_insert(&self, draft: JobDraft) -> Result<Job> {
-        self.write(move |t| {
-            let sql = format!(
-                "INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at)
-                 VALUES (?1, ?2, ?3, ?4, 'queued', ?5) RETURNING {JOB}"
-            );
-            let values = (draft.action, &draft.target, draft.owner_id, draft.vm_id, Time::now().millis());
-            let made = t.query_row(&sql, values, job).map_err(|e| {
-                if is_duplicate(&e) {
-                    Error::new(Code::VmBusy, format!("“{}” is being changed by another job.", draft.target))
-                } else {
-                    e.into()
-                }
-            })?;
-            t.execute(
-                "DELETE FROM jobs WHERE id <= ?1 AND finished_at IS NOT NULL",
-                [made.id - i64::from(KEPT)],
-            )?;
-            Ok(made)
-        })
-        .await
+        self.write(move |t| insert(t, &draft)).await
     }
 
     /// Writes down where a job is.
@@ -86,15 +85,6 @@ impl Store {
         self.read(move |c| {
             let sql = format!("SELECT {JOB} FROM jobs WHERE id = ?1");
             Ok(c.prepare_cached(&sql)?.query_row([id], job).optional()?)
-        })
-        .await
-    }
-
-    /// The latest job that changes, or changed, the machine.
-    pub async fn job_of_vm(&self, vm_id: i64) -> Result<Option<Job>> {
-        self.read(move |c| {
-            let sql = format!("SELECT {JOB} FROM jobs WHERE vm_id = ?1 ORDER BY id DESC LIMIT 1");
-            Ok(c.prepare_cached(&sql)?.query_row([vm_id], job).optional()?)
         })
         .await
     }

@@ -4,9 +4,9 @@ use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Store, is_duplicate, unknown_word};
+use super::{JobDraft, Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
-use crate::model::{Size, Time, Vm, VmState};
+use crate::model::{Job, Size, Time, Vm, VmState};
 
 /// Selects in the order that [`vm`] reads.
 const VM: &str = "SELECT v.id, v.name, u.name, v.owner_id, v.state, v.image, v.plan, v.vcpus, v.ram_mb, v.disk_gb,
@@ -99,30 +99,55 @@ fn vm(r: &Row<'_>) -> rusqlite::Result<Vm> {
     })
 }
 
+fn insert(t: &rusqlite::Transaction<'_>, new: NewVm) -> Result<Vm> {
+    let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| String::from("[]"));
+    let sql = "INSERT INTO vms (uuid, owner_id, name, state, image, image_digest, plan, vcpus, ram_mb, disk_gb,
+        driver, node, ssh_port, ssh_user, host_key, host_key_private, user_data, tags, credits_per_hour, created_at)
+        VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+    let values = rusqlite::params![
+        new.uuid.to_string(),
+        new.owner_id,
+        new.name,
+        new.image,
+        new.image_digest,
+        new.plan,
+        new.size.vcpus,
+        new.size.ram_mb,
+        new.size.disk_gb,
+        new.driver,
+        new.node,
+        new.ssh_port,
+        new.ssh_user,
+        new.host_key,
+        *new.host_key_private,
+        new.user_data,
+        tags,
+        new.credits_per_hour,
+        Time::now().millis(),
+    ];
+    t.execute(sql, values).map_err(|e| duplicate_vm(e, &new.name))?;
+    let id = t.last_insert_rowid();
+    Ok(t.query_row(&format!("{VM} WHERE v.id = ?1"), [id], vm)?)
+}
+
 impl Store {
-    /// Writes a machine down, `pending`, and gives it its number.
+    /// Writes a machine down, `pending`, with the job that makes it: one is never
+    /// there without the other.
     ///
     /// # Errors
     /// `quota` if its owner has `most` of them already, `exists` if one has that
     /// name, `vm.busy` if the port is another's.
-    pub async fn vm_insert(&self, new: NewVm, most: u32) -> Result<Vm> {
+    pub async fn vm_insert(&self, new: NewVm, action: &'static str, most: u32) -> Result<(Vm, Job)> {
         self.write(move |t| {
             let owned = "SELECT count(*) FROM vms WHERE owner_id = ?1";
             if t.query_row(owned, [new.owner_id], |r| r.get::<_, u32>(0))? >= most {
                 return Err(Error::new(Code::Quota, format!("This account has its {most} VMs already.")));
             }
-            let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| String::from("[]"));
-            let sql = "INSERT INTO vms (uuid, owner_id, name, state, image, image_digest, plan, vcpus, ram_mb, disk_gb,
-                driver, node, ssh_port, ssh_user, host_key, host_key_private, user_data, tags, credits_per_hour, created_at)
-                VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
-            let values = rusqlite::params![
-                new.uuid.to_string(), new.owner_id, new.name, new.image, new.image_digest, new.plan,
-                new.size.vcpus, new.size.ram_mb, new.size.disk_gb, new.driver, new.node, new.ssh_port, new.ssh_user,
-                new.host_key, *new.host_key_private, new.user_data, tags, new.credits_per_hour, Time::now().millis(),
-            ];
-            t.execute(sql, values).map_err(|e| duplicate_vm(e, &new.name))?;
-            let id = t.last_insert_rowid();
-            Ok(t.query_row(&format!("{VM} WHERE v.id = ?1"), [id], vm)?)
+            let made = insert(t, new)?;
+            let draft =
+                JobDraft { action, target: made.full_name(), owner_id: made.owner_id, vm_id: Some(made.id) };
+            let job = super::jobs::insert(t, &draft)?;
+            Ok((made, job))
         })
         .await
     }
@@ -184,13 +209,54 @@ impl Store {
         .await
     }
 
-    /// Sets the state; `fault` says why it is in error. A start is timed.
+    /// Marks the machine as being removed, which a restart goes on with.
+    pub async fn vm_doom(&self, id: i64) -> Result<()> {
+        self.write(move |t| {
+            t.execute(
+                "UPDATE vms SET doomed = 1, state = 'pending', fault = 'Being removed.' WHERE id = ?1",
+                [id],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Machines that are half made or half removed, and no job is at work on
+    /// them; with whether they are being removed.
+    pub async fn vms_unfinished(&self) -> Result<Vec<(Vm, bool)>> {
+        self.read(|c| {
+            let sql = format!(
+                "{} WHERE (v.state = 'pending' OR v.doomed) AND NOT EXISTS
+                 (SELECT 1 FROM jobs j WHERE j.vm_id = v.id AND j.state IN ('queued', 'running'))",
+                VM.replacen("v.uuid\n", "v.uuid, v.doomed\n", 1)
+            );
+            let rows = c
+                .prepare_cached(&sql)?
+                .query_map([], |r| Ok((vm(r)?, r.get(22)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// Whether a job is at work on the machine.
+    pub async fn vm_is_busy(&self, id: i64) -> Result<bool> {
+        self.read(move |c| {
+            let sql =
+                "SELECT EXISTS (SELECT 1 FROM jobs WHERE vm_id = ?1 AND state IN ('queued', 'running'))";
+            Ok(c.prepare_cached(sql)?.query_row([id], |r| r.get(0))?)
+        })
+        .await
+    }
+
+    /// Sets the state; `fault` says why it is in error. A start is timed. What is
+    /// being removed stays so.
     pub async fn vm_set_state(&self, id: i64, state: VmState, fault: Option<String>) -> Result<()> {
         self.write(move |t| {
             let sql = "UPDATE vms SET state = ?2, fault = ?3, started_at = CASE
                 WHEN ?2 NOT IN ('running', 'paused') THEN NULL
                 WHEN state IN ('running', 'paused') AND started_at IS NOT NULL THEN started_at
-                ELSE ?4 END WHERE id = ?1";
+                ELSE ?4 END WHERE id = ?1 AND NOT doomed";
             t.execute(sql, (id, state.as_str(), fault, Time::now().millis()))?;
             Ok(())
         })

@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: a portal in this process over a driver of
 //! the test's choice, and real OpenSSH clients against it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[cfg(feature = "libvirt")]
+pub mod real;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +28,7 @@ use zeroize::Zeroizing;
 /// The password of every account that a test makes.
 pub const PASSWORD: &str = "seven brown foxes";
 /// The longest that a client of a test may take.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A portal that serves, with everything of its own in a temporary directory.
 pub struct TestPortal {
@@ -53,10 +56,18 @@ impl TestPortal {
     }
 
     /// The same, over what is in that directory already.
-    pub async fn start_in(dir: TempDir, driver: Arc<dyn Driver>, configure: impl FnOnce(&mut Config)) -> TestPortal {
+    pub async fn start_in(
+        dir: TempDir,
+        driver: Arc<dyn Driver>,
+        configure: impl FnOnce(&mut Config),
+    ) -> TestPortal {
         // The emulator's account has to come through.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let mut config = Config { data_dir: dir.path().join("data"), host_key_dir: dir.path().join("host-keys"), ..Config::default() };
+        let mut config = Config {
+            data_dir: dir.path().join("data"),
+            host_key_dir: dir.path().join("host-keys"),
+            ..Config::default()
+        };
         config.ssh.listen = "127.0.0.1:0".parse().unwrap();
         config.http.listen = "127.0.0.1:0".parse().unwrap();
         config.sample_s = 1;
@@ -198,6 +209,14 @@ async fn first_admin(portal: &Portal) -> Principal {
         return admin;
     }
     portal.login_password("admin", Zeroizing::new(PASSWORD.to_owned()), from).await.expect("let in")
+}
+
+/// The folder of the images that tests boot: `$TWARGA_IMAGES`, else what
+/// `make images` makes.
+pub fn images() -> PathBuf {
+    let dir =
+        std::env::var_os("TWARGA_IMAGES").map_or_else(|| PathBuf::from("target/test/images"), PathBuf::from);
+    std::path::absolute(dir).unwrap()
 }
 
 /// Runs a command to its end, within [`PATIENCE`].

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::broadcast;
 use twarga::driver::libvirt::{AccelSetting, LibvirtConfig, LibvirtDriver};
 use twarga::driver::mock::MockDriver;
@@ -99,11 +99,12 @@ impl Bench {
         spec
     }
 
-    /// A domain whose guest is up, and its console.
+    /// A domain whose guest is up, and its console with a shell that listens.
     pub async fn booted(&self, name: &str) -> (DomainSpec, Console) {
         let spec = self.running(name).await;
         let mut console = Console(self.driver.console(spec.uuid).await.unwrap());
         console.wait_for(READY, BOOT).await;
+        console.shell().await;
         (spec, console)
     }
 
@@ -154,6 +155,30 @@ impl Console {
         text
     }
 
+    /// Waits for a shell that listens: what is typed before it is there gets lost.
+    pub async fn shell(&mut self) {
+        for _ in 0..30 {
+            self.0.write_all(b"\necho lis''tens\n").await.unwrap();
+            let mut seen = Vec::new();
+            let read = async {
+                let mut chunk = [0; 4096];
+                while !String::from_utf8_lossy(&seen).contains("listens") {
+                    let n = self.0.read(&mut chunk).await.unwrap();
+                    seen.extend_from_slice(&chunk[..n]);
+                }
+            };
+            if tokio::time::timeout(Duration::from_secs(1), read).await.is_ok() {
+                return;
+            }
+        }
+        panic!("no shell on the console");
+    }
+
+    /// Has the shell run `command`.
+    pub async fn run(&mut self, command: &str) {
+        self.0.write_all(format!("\n{command}\n").as_bytes()).await.unwrap();
+    }
+
     /// Reads to the end.
     pub async fn end(&mut self, limit: Duration) {
         let mut rest = Vec::new();
@@ -182,20 +207,12 @@ fn connect(uri: &str) -> Arc<LibvirtDriver> {
     Arc::new(LibvirtDriver::connect(config(uri)).unwrap())
 }
 
-/// The micro image: in `$TWARGA_IMAGES/micro`, else `target/images/micro`.
+/// The micro image: in `$TWARGA_IMAGES`, else where `make images` makes it.
 pub fn micro() -> BootFiles {
-    let images = std::env::var_os("TWARGA_IMAGES").map_or_else(|| "target/images".into(), PathBuf::from);
-    let dir = std::path::absolute(images.join("micro")).unwrap();
-    let recipe = std::fs::read_to_string(dir.join("recipe.toml")).unwrap_or_else(|e| {
-        panic!("no micro image in {}: {e}; build it: `twarga image build micro`", dir.display())
-    });
-    let recipe: toml::Table = recipe.parse().unwrap();
-    BootFiles {
-        disk: dir.join("disk.qcow2"),
-        kernel: dir.join("kernel"),
-        initrd: dir.join("initrd"),
-        kernel_args: recipe["kernel_args"].as_str().unwrap().to_owned(),
-    }
+    let images = std::env::var_os("TWARGA_IMAGES").map_or_else(|| "target/test/images".into(), PathBuf::from);
+    let catalogue = twarga::image::Catalogue::new(std::path::absolute(images).unwrap());
+    let image = catalogue.get("micro").unwrap_or_else(|e| panic!("{e} `make images` makes it."));
+    catalogue.verified("micro", &image.digest).unwrap().1
 }
 
 fn nowhere() -> BootFiles {

@@ -109,6 +109,17 @@ pub async fn a_paused_domain_is_not_started(bench: Bench) {
     assert_eq!(bench.state(&spec).await, Some(Stopped));
 }
 
+pub async fn a_restarted_domain_runs(bench: Bench) {
+    let spec = bench.running("restart").await;
+    for force in [true, false] {
+        bench.driver.reboot(spec.uuid, force).await.unwrap();
+        assert_eq!(bench.state(&spec).await, Some(Running));
+        bench.driver.suspend(spec.uuid).await.unwrap();
+        bench.driver.reboot(spec.uuid, force).await.unwrap();
+        assert_eq!(bench.state(&spec).await, Some(Running));
+    }
+}
+
 pub async fn events_come_soon(bench: Bench) {
     let mut events = bench.driver.events();
     let spec = bench.spec("events");

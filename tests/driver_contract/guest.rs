@@ -1,9 +1,10 @@
 //! What only a guest that really boots can show.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use twarga::driver::libvirt::{AccelSetting, LibvirtDriver};
 use twarga::driver::{DomainSpec, DomainState, Driver, DriverEvent};
@@ -18,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 async fn the_console_goes_both_ways_and_ends_with_the_domain() {
     let bench = Bench::qemu();
     let (spec, mut console) = bench.booted("console").await;
-    console.0.write_all(b"\necho answer $((6 * 7))\n").await.unwrap();
+    console.run("echo answer $((6 * 7))").await;
     console.wait_for("answer 42", ANSWER).await;
     bench.driver.power_off(spec.uuid).await.unwrap();
     console.end(SOON).await;
@@ -30,7 +31,7 @@ async fn a_second_console_takes_over_from_the_first() {
     let (spec, mut first) = bench.booted("takeover").await;
     let mut second = Console(bench.driver.console(spec.uuid).await.unwrap());
     first.end(SOON).await;
-    second.0.write_all(b"\necho second $((6 * 7))\n").await.unwrap();
+    second.run("echo second $((6 * 7))").await;
     second.wait_for("second 42", ANSWER).await;
 }
 
@@ -62,11 +63,7 @@ async fn a_slow_reader_of_a_loud_console_gets_the_latest() {
     let bench = Bench::qemu();
     let (_spec, mut console) = bench.booted("loud").await;
     // The buffers hold less than 400 KiB together.
-    console
-        .0
-        .write_all(b"\ndd if=/dev/zero bs=1k count=600 2>/dev/null | tr '\\0' x; echo t''he end\n")
-        .await
-        .unwrap();
+    console.run("dd if=/dev/zero bs=1k count=600 2>/dev/null | tr '\\0' x; echo t''he end").await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     let text = console.wait_for("the end", BOOT).await;
     assert!(text.contains("skipped"), "{} bytes came", text.len());
@@ -79,15 +76,19 @@ async fn a_guest_that_powers_itself_off_is_seen_soon() {
     let (spec, mut console) = bench.booted("poweroff").await;
     let mut events = bench.driver.events();
     let off = DriverEvent::State(spec.uuid, DomainState::Stopped);
-    console.0.write_all(b"\npoweroff -f\n").await.unwrap();
+    console.run("poweroff -f").await;
     let seen = tokio::spawn(async move {
         sees(&mut events, off, ANSWER).await;
         Instant::now()
     });
     console.end(ANSWER).await;
-    let ended = Instant::now();
-    assert!(seen.await.unwrap().saturating_duration_since(ended) < SOON);
-    assert_eq!(bench.state(&spec).await, Some(DomainState::Stopped));
+    // Off is off when the emulator is gone. That takes libvirt up to 2 s more where
+    // the host's PID 1 is slow to bury the dead, as in some containers.
+    while bench.state(&spec).await != Some(DomainState::Stopped) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let is_off = Instant::now();
+    assert!(seen.await.unwrap().saturating_duration_since(is_off) < SOON);
     bench.driver.start(spec.uuid).await.unwrap();
 }
 
@@ -124,10 +125,10 @@ async fn an_emulator_that_dies_is_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panicked_guest_is_restarted_or_crashed_not_hung() {
+async fn a_panicked_guest_does_not_hang() {
     let bench = Bench::qemu();
     let (_spec, mut console) = bench.booted("panic").await;
-    console.0.write_all(b"\necho c >/proc/sysrq-trigger\n").await.unwrap();
+    console.run("echo c >/proc/sysrq-trigger").await;
     // The image says panic=10: the kernel restarts by itself.
     console.wait_for(READY, BOOT).await;
 }
@@ -138,6 +139,9 @@ async fn a_reset_boots_again() {
     let (spec, mut console) = bench.booted("reset").await;
     bench.driver.reboot(spec.uuid, true).await.unwrap();
     console.wait_for(READY, BOOT).await;
+    console.shell().await;
+    // The button is pressed once; what serves it may start after the shell.
+    tokio::time::sleep(SOON).await;
     bench.driver.reboot(spec.uuid, false).await.unwrap();
     console.wait_for(READY, BOOT).await;
     assert_eq!(bench.state(&spec).await, Some(DomainState::Running));
@@ -175,27 +179,53 @@ async fn ssh_answers_on_the_forwarded_port_and_figures_grow() {
     let stats = bench.driver.stats(&bench.prefix).await.unwrap();
     println!("{stats:?}");
     let first = stats[0].1;
-    assert!(first.cpu_time_ns > 100_000_000 && first.rss_bytes > 10 << 20 && first.disk_read_bytes > 1 << 20);
-    assert!(first.disk_used_bytes > 0 && first.ram_bytes == 128 << 20);
+    assert!(first.cpu_time_ns > 100_000_000 && first.rss_bytes > 10 << 20, "{first:?}");
+    assert!(first.disk_used_bytes > 0 && first.disk_read_bytes > 1 << 20, "{first:?}");
+    assert_eq!(first.ram_bytes, 128 << 20);
     let later = bench.driver.stats(&bench.prefix).await.unwrap()[0].1;
-    assert!(later.cpu_time_ns >= first.cpu_time_ns && later.disk_read_bytes >= first.disk_read_bytes);
+    let grown = later.cpu_time_ns >= first.cpu_time_ns && later.disk_read_bytes >= first.disk_read_bytes;
+    assert!(grown, "{first:?} then {later:?}");
+    // Several may measure at once: nobody gets less, nor figures that drop.
+    let mut together = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (driver, prefix) = (Arc::clone(&bench.driver), bench.prefix.clone());
+        together.spawn(async move { driver.stats(&prefix).await.unwrap() });
+    }
+    while let Some(stats) = together.join_next().await {
+        let stats = stats.unwrap();
+        assert!(stats[0].1.disk_read_bytes >= later.disk_read_bytes, "{later:?} then {stats:?}");
+    }
 }
 
 /// A tenant's VM must not reach what the host serves on its own loopback.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_cannot_reach_the_hosts_loopback() {
-    let bench = Bench::qemu();
+    assert!(!reaches_loopback(Bench::qemu()).await, "the guest reached the host's loopback");
+}
+
+/// Why `allow_outbound` is off by default; and the test above looks right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_may_go_out_reaches_the_hosts_loopback_too() {
+    let mut config = config("qemu:///system");
+    config.allow_outbound = true;
+    let driver = LibvirtDriver::connect(config).unwrap();
+    assert!(reaches_loopback(Bench::new(Arc::new(driver), micro())).await);
+}
+
+async fn reaches_loopback(bench: Bench) -> bool {
     let secret = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = secret.local_addr().unwrap().port();
     let visitor = tokio::spawn(async move { secret.accept().await.map(|_| ()) });
     let (_spec, mut console) = bench.booted("isolated").await;
-    let try_it = format!(
-        "\nip route add 127.9.9.9 via 10.0.2.2; for a in 10.0.2.2 10.0.2.3 127.9.9.9; do nc -w 3 $a {port} </dev/null; done; echo tri''ed\n"
-    );
-    console.0.write_all(try_it.as_bytes()).await.unwrap();
+    console.run("ip route add 127.9.9.9 via 10.0.2.2").await;
+    console
+        .run(&format!("for a in 10.0.2.2 10.0.2.3 127.9.9.9; do nc -w 3 $a {port} </dev/null; done"))
+        .await;
+    console.run("echo tri''ed").await;
     console.wait_for("tried", Duration::from_secs(40)).await;
-    assert!(!visitor.is_finished(), "the guest reached 127.0.0.1:{port}");
+    let reached = visitor.is_finished();
     visitor.abort();
+    reached
 }
 
 #[tokio::test(flavor = "multi_thread")]

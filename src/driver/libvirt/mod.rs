@@ -178,7 +178,7 @@ impl Driver for LibvirtDriver {
     async fn prepare(&self, spec: &DomainSpec) -> Result<()> {
         let spec = DomainSpec { dir: std::path::absolute(&spec.dir)?, ..spec.clone() };
         if !self.config.boots() {
-            return Ok(spawn(move || folder::make(&spec.dir, spec.uuid)).await?);
+            return spawn(move || folder::make(&spec.dir, spec.uuid)).await;
         }
         let uri = self.config.uri.clone();
         let spec = spawn(move || {

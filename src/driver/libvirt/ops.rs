@@ -1,6 +1,8 @@
 //! What is asked of libvirt, one blocking function a request. All of them may be
 //! repeated: what is done already is done.
 
+use std::time::{Duration, Instant};
+
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
@@ -21,6 +23,9 @@ const UNDEFINE: [u32; 3] = [
     sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,
     0,
 ];
+
+/// What libvirt may take to bury an emulator: it asks nicely for 10 s, then kills.
+const DEPARTURE: Duration = Duration::from_secs(20);
 
 /// Version of libvirt at the other end and of its emulator, as libvirt packs
 /// them: major × 1 000 000 + minor × 1 000 + release.
@@ -71,6 +76,7 @@ fn rename(domain: &VirtDomain, name: &str) -> Result<()> {
 /// Starts it, unless it runs.
 pub(super) fn start(connect: &Connect, uuid: Uuid) -> Result<()> {
     let domain = get(connect, uuid)?;
+    await_departure(&domain);
     match state_of(&domain)? {
         Some(DomainState::Running) => Ok(()),
         Some(DomainState::Paused) => {
@@ -82,6 +88,16 @@ pub(super) fn start(connect: &Connect, uuid: Uuid) -> Result<()> {
             other => other.map_err(|e| fault::translate("start the VM", &e)),
         },
         None => Err(fault::gone()),
+    }
+}
+
+/// A guest that has powered itself off counts as running until its emulator is
+/// gone; a start in between would be lost.
+fn await_departure(domain: &VirtDomain) {
+    let began = Instant::now();
+    let leaving = || domain.state().is_ok_and(|(state, _)| state.to_raw() == sys::VIR_DOMAIN_SHUTDOWN);
+    while leaving() && began.elapsed() < DEPARTURE {
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -117,9 +133,13 @@ pub(super) fn ask_to_shut_down(connect: &Connect, uuid: Uuid) -> Result<bool> {
     }
 }
 
-/// Asks the guest to start again, or resets it.
+/// Asks the guest to start again, or resets it. A paused one is let go first: it
+/// would not hear the request, and a restarted VM is expected to run.
 pub(super) fn reboot(connect: &Connect, uuid: Uuid, force: bool) -> Result<()> {
     let domain = active(connect, uuid)?;
+    if state_of(&domain)? == Some(DomainState::Paused) {
+        domain.resume().map_err(|e| fault::translate("resume the VM", &e))?;
+    }
     let done = if force { domain.reset() } else { domain.reboot(0) };
     match done {
         // Drivers without a reset, such as test:///.

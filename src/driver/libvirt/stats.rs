@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::time::Duration;
 
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -14,9 +15,38 @@ use super::fault;
 use crate::driver::DomainStats;
 use crate::error::Result;
 
-/// Figures of the active domains whose name starts with `prefix`. Empty where
-/// the backend keeps none.
+/// How often a busy domain is asked, and the pause between. Another client that
+/// measures at the same moment keeps it busy for some milliseconds.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// Figures of the active domains whose name starts with `prefix`, but for those
+/// that stay busy. Empty where the backend keeps none.
 pub(super) fn collect(connect: &Connect, prefix: &str) -> Result<Vec<(Uuid, DomainStats)>> {
+    let mut measured = HashMap::new();
+    for attempt in 1..=ATTEMPTS {
+        let records = match all_active(connect) {
+            Ok(records) => records,
+            Err(e) if fault::is_unsupported(&e) => break,
+            Err(e) => return Err(fault::translate("measure the VMs", &e)),
+        };
+        let mut busy = false;
+        for (_, uuid, params) in records.read().filter(|(name, ..)| name.starts_with(prefix)) {
+            if is_whole(&params) {
+                measured.entry(uuid).or_insert_with(|| figures(&params));
+            } else {
+                busy |= !measured.contains_key(&uuid);
+            }
+        }
+        if !busy || attempt == ATTEMPTS {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(measured.into_iter().collect())
+}
+
+fn all_active(connect: &Connect) -> Result<Records, VirtError> {
     let kinds = sys::VIR_DOMAIN_STATS_STATE
         | sys::VIR_DOMAIN_STATS_CPU_TOTAL
         | sys::VIR_DOMAIN_STATS_BALLOON
@@ -25,23 +55,21 @@ pub(super) fn collect(connect: &Connect, prefix: &str) -> Result<Vec<(Uuid, Doma
         | sys::VIR_DOMAIN_STATS_BLOCK;
     let active = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
     // A domain that is busy (being started, saved, …) must not hold up the others.
-    let records = match Records::get(connect, kinds, active | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) {
+    match Records::get(connect, kinds, active | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) {
         Err(e) if fault::is_unsupported(&e) => Records::get(connect, kinds, active),
         other => other,
-    };
-    match records {
-        Ok(records) => Ok(records
-            .read()
-            .filter(|(name, ..)| name.starts_with(prefix))
-            .map(|(_, uuid, params)| (uuid, figures(&params)))
-            .collect()),
-        Err(e) if fault::is_unsupported(&e) => Ok(Vec::new()),
-        Err(e) => Err(fault::translate("measure the VMs", &e)),
     }
 }
 
 /// Numbers by libvirt's names for them, such as `cpu.time`.
 type Params = HashMap<String, u64>;
+
+/// False for a domain that was busy: libvirt then leaves out what it would have to
+/// ask the emulator for, and a counter that drops to nothing would be a lie. Such a
+/// domain is measured the next time.
+fn is_whole(params: &Params) -> bool {
+    params.contains_key("block.0.rd.bytes") || !params.keys().any(|key| key.starts_with("vcpu."))
+}
 
 fn figures(params: &Params) -> DomainStats {
     const KIB: u64 = 1024;
@@ -154,6 +182,15 @@ fn number(param: &sys::virTypedParameter) -> Option<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_busy_domain_is_left_out() {
+        let params = |keys: &[&str]| keys.iter().map(|k| ((*k).to_owned(), 1)).collect();
+        assert!(is_whole(&params(&["state.state", "vcpu.current", "block.0.rd.bytes"])));
+        assert!(!is_whole(&params(&["state.state", "vcpu.current", "block.count"])));
+        // libvirt's test driver knows states only.
+        assert!(is_whole(&params(&["state.state"])));
+    }
 
     #[test]
     fn figures_are_summed_and_missing_ones_told_apart() {

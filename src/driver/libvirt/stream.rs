@@ -2,8 +2,9 @@
 //! hands libvirt a pointer into a value that may move.
 #![allow(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -82,9 +83,28 @@ impl Inbox {
     }
 }
 
+/// The inboxes of open consoles, by number. libvirt is given the number instead of
+/// a pointer: it does not always tell when it is done with one (9.0.0 does not for
+/// a callback that is removed from within itself).
+static INBOXES: Mutex<BTreeMap<usize, Arc<Inbox>>> = Mutex::new(BTreeMap::new());
+
+fn inboxes() -> std::sync::MutexGuard<'static, BTreeMap<usize, Arc<Inbox>>> {
+    INBOXES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the inbox a number.
+fn register(inbox: &Arc<Inbox>) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    inboxes().insert(number, Arc::clone(inbox));
+    number
+}
+
 /// An open console. Dropping it closes it and its connection, which may block.
 pub(super) struct ConsoleStream {
     stream: sys::virStreamPtr,
+    /// Of its inbox.
+    number: usize,
     /// Of its own: input that a guest does not take fills the connection's queue,
     /// which must not hold up anybody else.
     connect: Connect,
@@ -106,7 +126,7 @@ impl ConsoleStream {
             return Err(VirtError::last_error());
         }
         // From here on `Drop` frees the stream, whatever happens.
-        let this = ConsoleStream { stream, connect };
+        let this = ConsoleStream { stream, number: register(inbox), connect };
         // SAFETY: both handles are valid; no name means the first console.
         let opened = unsafe {
             sys::virDomainOpenConsole(
@@ -119,32 +139,20 @@ impl ConsoleStream {
         if opened != 0 {
             return Err(VirtError::last_error());
         }
-        this.listen(inbox)?;
+        this.listen()?;
         Ok(this)
     }
 
-    fn listen(&self, inbox: &Arc<Inbox>) -> Result<(), VirtError> {
+    fn listen(&self) -> Result<(), VirtError> {
         let events =
             sys::VIR_STREAM_EVENT_READABLE | sys::VIR_STREAM_EVENT_ERROR | sys::VIR_STREAM_EVENT_HANGUP;
-        let opaque = Arc::into_raw(Arc::clone(inbox)).cast_mut().cast::<c_void>();
-        // SAFETY: the stream is valid; `opaque` is a counted reference that libvirt
-        // gives back to `forget` once, if it accepts the callback.
+        let opaque = std::ptr::without_provenance_mut::<c_void>(self.number);
+        // SAFETY: the stream is valid; `opaque` is a number and never dereferenced,
+        // so there is nothing to free.
         let added = unsafe {
-            sys::virStreamEventAddCallback(
-                self.stream,
-                events.cast_signed(),
-                Some(on_event),
-                opaque,
-                Some(forget),
-            )
+            sys::virStreamEventAddCallback(self.stream, events.cast_signed(), Some(on_event), opaque, None)
         };
-        if added == 0 {
-            return Ok(());
-        }
-        let error = VirtError::last_error();
-        // SAFETY: a refused registration has not taken the reference.
-        unsafe { forget(opaque) };
-        Err(error)
+        if added == 0 { Ok(()) } else { Err(VirtError::last_error()) }
     }
 
     /// Sends the beginning of `bytes` to the guest and tells how much of it; none
@@ -167,32 +175,30 @@ impl ConsoleStream {
 
 impl Drop for ConsoleStream {
     fn drop(&mut self) {
-        // SAFETY: the stream is valid and freed once, here. A callback under way on
-        // the event loop's thread holds references of its own to stream and inbox.
+        // SAFETY: the stream is valid and freed once, here. libvirt holds a reference
+        // of its own for a callback under way on the event loop's thread.
         // Errors (never opened, ended already) leave nothing to do.
         unsafe {
             sys::virStreamEventRemoveCallback(self.stream);
             sys::virStreamAbort(self.stream);
             sys::virStreamFree(self.stream);
         }
+        // Last: a callback that finds no inbox takes nothing, and is called again.
+        inboxes().remove(&self.number);
     }
-}
-
-/// Called by libvirt when it needs the inbox no longer.
-unsafe extern "C" fn forget(opaque: *mut c_void) {
-    // SAFETY: `opaque` came from `Arc::into_raw`, and libvirt gives it back once.
-    drop(unsafe { Arc::from_raw(opaque.cast_const().cast::<Inbox>()) });
 }
 
 /// Called by libvirt on the event loop's thread when there is something to read
 /// or the stream is over. Must not wait for anything.
 unsafe extern "C" fn on_event(stream: sys::virStreamPtr, events: c_int, opaque: *mut c_void) {
-    let pointer = opaque.cast_const().cast::<Inbox>();
-    // SAFETY: libvirt holds a reference while it calls; this one is our own, for
-    // removing the callback below may drop libvirt's.
-    let inbox = unsafe {
-        Arc::increment_strong_count(pointer);
-        Arc::from_raw(pointer)
+    let inbox = inboxes().get(&opaque.addr()).map(Arc::clone);
+    let Some(inbox) = inbox else {
+        // The console has just been closed on another thread. What nobody takes
+        // would be announced again and again.
+        // SAFETY: libvirt lends the stream for the time of the call; removing a
+        // callback from within itself is allowed.
+        unsafe { sys::virStreamEventRemoveCallback(stream) };
+        return;
     };
     let over = sys::VIR_STREAM_EVENT_ERROR | sys::VIR_STREAM_EVENT_HANGUP;
     // What came before the end is still to be read, whichever is announced.

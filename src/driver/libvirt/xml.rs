@@ -14,7 +14,7 @@ const DOMAIN: &str = include_str!("domain.xml");
 const TEST_DOMAIN: &str = include_str!("test-domain.xml");
 
 /// Memory for translated code, MiB a VM under TCG.
-const TB_CACHE_MB: u32 = 256;
+const TB_CACHE_MB: u32 = 128;
 
 /// Longest title taken, characters.
 const TITLE: usize = 200;

@@ -330,6 +330,8 @@ impl vte::Perform for Sink {
         self.keys.push(match c {
             'A'..='E' if linux => Key::F(u8::try_from(c).unwrap_or(b'A') - b'A' + 1),
             '\u{7f}' => Key::Backspace,
+            // C1 controls in UTF-8, which `vte` passes on where they come in two packets.
+            c if c.is_control() => return,
             c if alt => Key::Alt(c),
             c => Key::Char(c),
         });

@@ -39,6 +39,7 @@ fn table() -> Vec<(&'static [u8], Vec<Key>)> {
         (b"\x1b\x03", vec![Esc, Ctrl('c')]),
         ("aé日😀".as_bytes(), vec![Char('a'), Char('é'), Char('日'), Char('😀')]),
         (b"a\xffb\xc3c", vec![Char('a'), Char('\u{fffd}'), Char('b'), Char('\u{fffd}'), Char('c')]),
+        ("\u{80}\u{9b}A".as_bytes(), vec![Char('A')]),
         (b"\xe2\x82\x1b[A", vec![Char('\u{fffd}'), Up]),
         (b"\x1b[200~ls\r\nx\ty\x1b[31mz\x01\x1b[201~q", vec![paste("ls\nx\tyz"), Char('q')]),
         // What is not a key: mice, focus, replies, and the strings of replies.

@@ -1,0 +1,46 @@
+# Everything that people and CI do, by name.
+.PHONY: run test lint bench images libvirt deps fmt clean
+
+CARGO    ?= cargo
+# Where the tests find the images that they boot.
+IMAGES   := target/test/images
+
+# Installs what is missing, builds, makes the micro image, starts the portal.
+run: deps libvirt
+	$(CARGO) build --release
+	test -e data/images/micro/current || target/release/twarga image build micro
+	target/release/twarga serve
+
+test: deps libvirt images
+	TWARGA_IMAGES=$(abspath $(IMAGES)) $(CARGO) test --no-fail-fast
+
+lint: lint-deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --no-default-features --lib -- -D warnings
+	cargo deny --log-level error check
+
+bench: deps libvirt images
+	$(CARGO) build --release
+	TWARGA_IMAGES=$(abspath $(IMAGES)) scripts/bench
+
+deps:
+	scripts/install-deps
+
+lint-deps:
+	scripts/install-deps lint
+
+libvirt: deps
+	scripts/start-libvirt
+
+# Built again only when their recipe changes.
+images: $(IMAGES)/micro/current $(IMAGES)/debian-12/current
+
+$(IMAGES)/%/current: src/image/recipes/%.sh | deps
+	$(CARGO) build
+	mkdir -p target/test
+	echo 'data_dir = "target/test"' > target/test/twarga.toml
+	target/debug/twarga --config target/test/twarga.toml image build $*
+
+clean:
+	$(CARGO) clean

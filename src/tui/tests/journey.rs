@@ -1,0 +1,252 @@
+//! The whole screen over a session's ends, a real portal behind it and a
+//! terminal's emulation at the far end.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::action::account::AccountPasswd;
+use crate::config::Config;
+use crate::driver::mock::{MockDriver, Op};
+use crate::portal::{Portal, Principal};
+use crate::store::Store;
+use crate::term::{self, Input, Output, Terminal, WindowSize};
+use crate::tui::{Leave, State, run};
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+/// An image as the catalogue wants it.
+fn make_image(data_dir: &Path, name: &str) {
+    let mut manifest = String::from(
+        "description = \"Boots nothing\"\nssh_user = \"root\"\nkernel_args = \"\"\nmin_ram_mb = 64\nmin_disk_gb = 1\nguest_agent = false\nbuilt_at_ms = 0\n",
+    );
+    let files = ["kernel", "initrd", "disk.qcow2"];
+    for file in files {
+        let _ = write!(
+            manifest,
+            "[files.\"{file}\"]\nbytes = {}\nsha256 = \"{}\"\n",
+            file.len(),
+            hex(file.as_bytes())
+        );
+    }
+    let digest = hex(manifest.as_bytes());
+    let dir = data_dir.join("images").join(name);
+    std::fs::create_dir_all(dir.join(&digest)).unwrap();
+    for file in files {
+        std::fs::write(dir.join(&digest).join(file), file).unwrap();
+    }
+    std::fs::write(dir.join(&digest).join("manifest.toml"), manifest).unwrap();
+    std::fs::write(dir.join("current"), digest).unwrap();
+}
+
+struct House {
+    portal: Portal,
+    who: Principal,
+    driver: MockDriver,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    async fn new() -> House {
+        let dir = tempfile::tempdir().unwrap();
+        make_image(dir.path(), "micro");
+        let config = Config {
+            data_dir: dir.path().to_owned(),
+            host_key_dir: dir.path().join("keys"),
+            sample_s: 1,
+            ..Config::default()
+        };
+        let store = Store::open(&dir.path().join("twarga.db")).unwrap();
+        let driver = MockDriver::new();
+        let portal = Portal::open(config, store, Arc::new(driver.clone())).await.unwrap();
+        let old = portal.ensure_admin().await.unwrap().unwrap();
+        let from = "127.0.0.1".parse().unwrap();
+        let who = portal.login_password("admin", old.clone(), from).await.unwrap();
+        let new = String::from("seven brown foxes").into();
+        portal.perform(&who, AccountPasswd { old: Some(old), new }).await.unwrap();
+        portal.start_background();
+        House { portal, who, driver, _dir: dir }
+    }
+
+    /// Somebody at a terminal of that size.
+    fn sit_down(&self, cols: u16, rows: u16, state: State) -> Seat {
+        let terminal =
+            Terminal { term: "xterm-256color".into(), size: WindowSize { cols, rows }, modes: vec![] };
+        let (mut stdio, input, output) = term::pair(Some(terminal), vec![]);
+        let (portal, who) = (self.portal.clone(), self.who.clone());
+        let running = tokio::spawn(async move {
+            let mut state = state;
+            let leave = run(&portal, &who, &mut stdio, &mut state).await;
+            (leave, state)
+        });
+        let screen = vt100::Parser::new(rows.try_into().unwrap(), cols.try_into().unwrap(), 0);
+        Seat { input, output, screen, running }
+    }
+}
+
+struct Seat {
+    input: mpsc::Sender<Input>,
+    output: mpsc::Receiver<Output>,
+    screen: vt100::Parser,
+    running: JoinHandle<(Leave, State)>,
+}
+
+impl Seat {
+    async fn press(&self, bytes: &'static str) {
+        self.input.send(Input::Data(Bytes::from_static(bytes.as_bytes()))).await.unwrap();
+    }
+
+    fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Reads until the screen is as wished.
+    async fn until(&mut self, what: &str, wished: impl Fn(&str) -> bool) {
+        let reading = async {
+            while !wished(&self.screen.screen().contents()) {
+                match self.output.recv().await {
+                    Some(Output::Out(bytes) | Output::Err(bytes)) => self.screen.process(&bytes),
+                    None => return false,
+                }
+            }
+            true
+        };
+        let done = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        assert!(done == Ok(true), "waiting for {what}:\n{}", self.text());
+    }
+
+    async fn see(&mut self, what: &str) {
+        self.until(what, |text| text.contains(what)).await;
+    }
+
+    /// Waits for the end, and looks at how the terminal is left.
+    async fn end(mut self) -> (Leave, State) {
+        while let Some(Output::Out(bytes) | Output::Err(bytes)) = self.output.recv().await {
+            self.screen.process(&bytes);
+        }
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        self.running.await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_nothing_to_a_vm_and_back() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24, State::default());
+    seat.see("Press n to make one.").await;
+    assert!(seat.screen.screen().alternate_screen() && seat.screen.screen().bracketed_paste());
+    seat.press("n").await;
+    seat.see("Boots nothing").await;
+    let mut gate = house.driver.hold(Op::Start);
+    seat.press("\r").await;
+    gate.reached(1).await;
+    seat.see("45% starting").await;
+    seat.see("… 45%").await;
+    gate.open();
+    seat.see("✓ vm1 is ready.").await;
+    seat.see("● running vm1").await;
+    assert_eq!(seat.screen.screen().cursor_position(), (2, 0));
+    // Another hand does something: it is seen without a key.
+    let names = vec!["vm1".parse().unwrap()];
+    house.portal.perform(&house.who, crate::action::vm::VmPause { names, no_wait: true }).await.unwrap();
+    seat.see("‖ paused  vm1").await;
+    seat.press("p").await;
+    seat.see("vm1 goes on.").await;
+    seat.press("\r").await;
+    let (leave, state) = seat.end().await;
+    assert_eq!(leave, Leave::Enter("vm1.admin".parse().unwrap()));
+    assert_eq!(state.selected.as_deref(), Some("vm1.admin"));
+    // Back from the VM, with bad news.
+    let notice = Some(crate::error::Error::usage("It hung up."));
+    let mut seat = house.sit_down(80, 24, State { notice, ..state });
+    seat.see("It hung up.").await;
+    seat.see("● running vm1").await;
+    seat.press("d").await;
+    seat.see("Type its name").await;
+    seat.press("vm1\r").await;
+    seat.see("vm1 is destroyed.").await;
+    seat.see("No VMs yet.").await;
+    seat.press("q").await;
+    assert_eq!(seat.end().await.0, Leave::Quit);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_are_told_with_their_hints() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24, State::default());
+    seat.see("No VMs yet.").await;
+    let error = crate::error::Error::new(crate::error::Code::BackendUnavailable, "The host is full.");
+    house.driver.fail_next(Op::Define, error);
+    seat.press("n").await;
+    seat.see("Boots nothing").await;
+    seat.press("\r").await;
+    seat.see("! vm1: The host is full. Try again shortly").await;
+    seat.press("\x03").await;
+    assert_eq!(seat.end().await.0, Leave::Quit);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_that_changes_is_filled() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24, State::default());
+    seat.see("No VMs yet.").await;
+    for (cols, rows) in [(40, 12), (200, 50), (80, 24)] {
+        seat.screen.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
+        seat.input.send(Input::Resize(WindowSize { cols, rows })).await.unwrap();
+        let foot = usize::from(rows) - if rows == 24 { 2 } else { 1 };
+        seat.until("a footer at the foot", |text| {
+            text.lines().nth(foot).is_some_and(|l| l.contains("q quit"))
+                && text.lines().filter(|l| l.contains("q quit")).count() == 1
+        })
+        .await;
+    }
+    drop(seat.input.clone());
+    seat.input.send(Input::Eof).await.unwrap();
+    assert_eq!(seat.end().await.0, Leave::Quit);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_read_gets_the_latest_and_not_all() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24, State::default());
+    seat.see("No VMs yet.").await;
+    // Far more changes than there is room for frames, nobody reading.
+    for _ in 0..60 {
+        seat.press("?").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        seat.press("\r").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(seat.output.len() <= 16);
+    seat.press("n").await;
+    seat.see("New VM").await;
+    house.who.session().kill.cancel();
+    assert_eq!(seat.end().await.0, Leave::Gone);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_over_the_screen_is_drawn_over() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24, State::default());
+    seat.see("No VMs yet.").await;
+    house.who.session().announce("You will be cut off.");
+    seat.screen.process(b"\r\nYou will be cut off.\r\n");
+    seat.until("a clean screen", |text| {
+        text.matches("You will be cut off.").count() == 1 && text.contains("! You will be cut off.")
+    })
+    .await;
+    drop(seat.output);
+    assert_eq!(seat.running.await.unwrap().0, Leave::Gone);
+}

@@ -1,0 +1,230 @@
+use super::*;
+use crate::error::{Code, Error};
+use crate::tui::view::hints;
+use ratatui::style::Color;
+
+const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (200, 50)];
+
+#[test]
+fn small_40x12() {
+    let mut model = with_vms(40, 12);
+    let (lines, cursor) = seen(&model);
+    assert_eq!(
+        lines,
+        [
+            "Twarga  alice (user)    5 VMs  1 running",
+            "STATE     NAME              CPU   MEMORY",
+            "● running web1              42% 231/512M",
+            "○ stopped db                  –     512M",
+            "‖ paused  a-very-long-nam…   0% 0.2/4.0G",
+            "… pending lab                 –     512M",
+            "! error   broken              –     512M",
+            "",
+            "",
+            "",
+            "",
+            "Enter ssh  n new  S stop  ? help  q quit",
+        ]
+    );
+    assert_eq!(cursor, (0, 2));
+    let error = Error::new(Code::VmBusy, "“web1” is being changed by another job.");
+    update(&mut model, Msg::Failed(error));
+    let (lines, _) = seen(&model);
+    assert_eq!(
+        lines[7..],
+        [
+            "",
+            "! “web1” is being changed by another",
+            "job. `job ls` shows what it is doing;",
+            "`job watch ID` waits for it.",
+            "Enter ssh  n new  S stop  ? help  q quit",
+        ]
+    );
+}
+
+#[test]
+fn usual_80x24() {
+    let mut model = with_vms(80, 24);
+    let db = model.vms.rows()[1].vm.clone();
+    update(&mut model, Msg::Jobs(vec![job(7, "vm.start", &db, JobState::Running, 45)]));
+    press(&mut model, "j");
+    let (lines, cursor) = seen(&model);
+    assert_eq!(
+        lines[..7],
+        [
+            "Twarga  alice (user)                                     5 VMs  1 running  1 job",
+            "STATE     NAME             IMAGE     PLAN    CPU   MEMORY  UPTIME SSH",
+            "● running web1             micro     small   42% 231/512M   1d 2h root@10.0.2.11",
+            "… 45%     db               debian-12 small     –     512M       – debian",
+            "‖ paused  a-very-long-nam… micro     small    0% 0.2/4.0G   1d 2h root@10.0.2.13",
+            "… pending lab              debian-12 small     –     512M       – debian",
+            "! error   broken           micro     small     –     512M       – root",
+        ]
+    );
+    assert_eq!(cursor, (0, 3));
+    assert_eq!(lines[21], "vm.start db ██████████████░░░░░░░░░░░░░░░░  45% waiting for SSH");
+    // What cannot be done to a VM that is being changed is not offered.
+    assert_eq!(lines[22], "n new  / filter  ? help  q quit");
+}
+
+#[test]
+fn large_200x50() {
+    let mut model = with_vms(200, 50);
+    update(&mut model, Msg::Vms { all: false, list: vec![(some_vms().remove(0).0, sample(50.0))] });
+    let (lines, cursor) = seen(&model);
+    assert!(lines[0].ends_with("1 VM  ● 1 running"));
+    let side: Vec<&str> = lines[1..16].iter().map(|l| l.split_once('│').unwrap().1).collect();
+    assert_eq!(
+        side,
+        [
+            " web1",
+            " State   ● running, up 1d 2h",
+            " CPU     ██████████░░░░░░░░░░ 50%",
+            " Memory  █████████░░░░░░░░░░░ 231 MiB on the host",
+            " Disk    ██░░░░░░░░░░░░░░░░░░ 1 GiB on the host",
+            "         1.5 KiB/s read, 0 B/s written",
+            " IP      10.0.2.11",
+            " Ssh     ssh alice+web1@PORTAL",
+            "         ssh -J alice@PORTAL root@web1",
+            " Plan    small: 1 CPU, 512 MiB, 10 GB disk",
+            " Image   micro",
+            " Owner   alice",
+            " Price   1.5 credits an hour",
+            " Made    2026-07-14T03:33:20Z",
+            "",
+        ]
+    );
+    assert!(lines[16].ends_with("CPU, the last 2 samples, highest 50%"), "{}", lines[16]);
+    assert_eq!(cursor, (0, 2));
+}
+
+#[test]
+fn where_there_is_no_room_beside_the_detail_fills_the_page() {
+    let mut model = with_vms(40, 12);
+    press(&mut model, "Gl");
+    let (lines, cursor) = seen(&model);
+    assert_eq!(lines[1..4], ["broken", "State   ! error", "Fault   Its disk ?[31mis full."]);
+    assert_eq!(cursor, (0, 1));
+    press(&mut model, "h");
+    assert!(seen(&model).0[1].starts_with("STATE"));
+}
+
+#[test]
+fn an_empty_page_says_what_to_press() {
+    for (cols, rows) in SIZES {
+        let mut model = model(Role::User, cols, rows);
+        assert!(seen(&model).0.join("\n").contains("Looking for VMs…"));
+        update(&mut model, Msg::Vms { all: false, list: vec![] });
+        let text = seen(&model).0.join("\n");
+        assert!(text.contains("No VMs yet.") && text.contains("Press n to make one."));
+        assert!(text.contains("n new  ? help  q quit"));
+    }
+    let mut model = with_vms(80, 24);
+    press(&mut model, "/zzz\r");
+    let text = seen(&model).0.join("\n");
+    assert!(text.contains("Nothing here holds “zzz”.") && text.contains("Esc shows all."));
+    update(&mut model, Msg::Lost(Error::new(Code::DatabaseUnavailable, "The database is busy.")));
+    assert!(seen(&model).0.join("\n").contains("The database is busy."));
+}
+
+#[test]
+fn many_rows_scroll_with_the_selection() {
+    let mut model = model(Role::User, 80, 24);
+    let list: Vec<_> =
+        (0..100).map(|i| (vm(i, &format!("vm{i:02}"), "alice", VmState::Stopped), None)).collect();
+    update(&mut model, Msg::Vms { all: false, list });
+    for keys in ["", "G", "g", "\x1b[6~\x1b[6~", "k"] {
+        press(&mut model, keys);
+        let (lines, (_, y)) = seen(&model);
+        let name = &model.vms.selected().unwrap().vm.name;
+        assert!(lines[usize::from(y)].contains(name.as_str()), "{keys:?}");
+        assert!(lines[21].ends_with("of 100"), "{}", lines[21]);
+    }
+}
+
+#[test]
+fn questions_and_forms_fit_everywhere() {
+    for (cols, rows) in SIZES {
+        let mut model = with_vms(cols, rows);
+        press(&mut model, "S");
+        assert!(seen(&model).0.join("\n").contains("Shut web1 down? (y/n)"));
+        press(&mut model, "nd");
+        press(&mut model, "web\r");
+        let (lines, (x, y)) = seen(&model);
+        assert!(lines.join("\n").contains("That is not “web1”."));
+        assert_eq!(lines[usize::from(y)].chars().take(usize::from(x)).last(), Some('b'));
+        press(&mut model, "\x1b");
+        press(&mut model, "n");
+        offer(&mut model);
+        update(&mut model, Msg::Refused(Error::new(Code::Quota, "This account has its 20 VMs already.")));
+        let text = seen(&model).0.join("\n");
+        for part in ["Name   vm1", "‹ micro ›", "‹ small ›", "20 VMs already", "Esc cancel"] {
+            assert!(text.contains(part), "{part} at {cols}x{rows}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn the_help_lists_every_key_of_the_footer() {
+    let mut model = with_vms(200, 50);
+    let footer = hints(&model);
+    press(&mut model, "?");
+    let text = seen(&model).0.join("\n");
+    for (key, _) in footer {
+        assert!(text.contains(&format!("│ {key} ")), "{key}");
+    }
+    // Where it does not fit, it scrolls to its end.
+    model.size = WindowSize { cols: 40, rows: 12 };
+    assert!(seen(&model).0.join("\n").contains("more ↓"));
+    press(&mut model, &"j".repeat(100));
+    let text = seen(&model).0.join("\n");
+    assert!(text.contains("draw the screen anew") && !text.contains("more ↓"));
+}
+
+#[test]
+fn no_size_breaks_the_screen() {
+    for cols in (1..24).chain([30, 40, 41, 59, 80, 109, 110, 119, 120, 1000]) {
+        for rows in (1..14).chain([19, 20, 24, 30, 1000]) {
+            if cols == 1000 && rows != 24 {
+                continue;
+            }
+            let mut model = with_vms(cols, rows);
+            model.say(crate::tui::app::Mood::Bad, "What went wrong. ".repeat(30), "");
+            for keys in ["l", "?", "\x1b", "S", "n", "d", "\x1b", "n", "\x1b", "/", "x"] {
+                press(&mut model, keys);
+                let (_, (x, y)) = seen(&model);
+                assert!(x < cols && y < rows, "{keys:?}: cursor at {x},{y} of {cols}x{rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_colour_there_is_none_and_states_still_differ() {
+    let model = with_vms(80, 24);
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| view::draw(frame, &model, &Theme::new(Depth::None))).unwrap();
+    let plain = |c: &ratatui::buffer::Cell| c.fg == Color::Reset && c.bg == Color::Reset;
+    assert!(terminal.backend().buffer().content().iter().all(plain));
+    let mut signs: Vec<_> = VmState::ALL.iter().map(|s| s.sign()).collect();
+    signs.dedup();
+    assert_eq!(signs.len(), VmState::ALL.len());
+}
+
+#[test]
+fn nothing_from_a_vm_reaches_the_terminal_raw() {
+    let mut model = model(Role::User, 120, 40);
+    let mut evil = vm(1, "web1", "alice", VmState::Error);
+    for field in [&mut evil.image, &mut evil.plan, &mut evil.ssh_user] {
+        *field = "\u{1b}[2J\u{202e}x".into();
+    }
+    evil.tags = vec!["\u{9b}31m".into()];
+    evil.ip = Some("\u{7}".into());
+    let mut made = job(1, "vm.new", &evil, JobState::Running, 5);
+    made.step = "\u{1b}]0;x\u{7}".into();
+    update(&mut model, Msg::Vms { all: false, list: vec![(evil, None)] });
+    update(&mut model, Msg::Jobs(vec![made]));
+    update(&mut model, Msg::Failed(Error::new(Code::Internal, "\u{1b}[31mbad")));
+    let text = seen(&model).0.concat();
+    assert!(!text.chars().any(crate::model::text::is_unsafe), "{text:?}");
+}

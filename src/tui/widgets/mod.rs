@@ -1,0 +1,8 @@
+//! Small parts that pages are drawn with. They know nothing of VMs.
+
+pub mod bar;
+pub mod columns;
+pub mod footer;
+pub mod input;
+pub mod modal;
+pub mod words;

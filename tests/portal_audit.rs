@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use common::{PASSWORD, mock, until};
 use twarga::action::account::{AccountPasswd, Whoami};
+use twarga::action::enter::{VmConsole, VmSsh};
 use twarga::action::event::EventLs;
 use twarga::action::key::KeyAdd;
 use twarga::action::user::{UserLs, UserNew};
-use twarga::action::vm::{VmConsole, VmNew, VmShow, VmSsh};
+use twarga::action::vm::{VmNew, VmShow};
 use twarga::driver::mock::{MockDriver, Op};
 use twarga::model::{Event, Outcome};
 use work::*;

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use common::{PASSWORD, TestPortal, mock};
 use twarga::action::account::{AccountPasswd, AccountShow, Whoami};
 use twarga::action::catalogue::{ImageLs, PlanLs};
+use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow};
 use twarga::action::host::HostShow;
 use twarga::action::job::{JobCancel, JobLs, JobShow, JobWatch};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{TestPortal, mock, until};
 use tempfile::TempDir;
+use twarga::action::enter::VmConsole;
 use twarga::action::event::EventLs;
 use twarga::action::job::JobShow;
 use twarga::action::vm::*;
@@ -69,6 +70,7 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
     let (portal, driver) = mock().await;
     let (p, admin) = (&portal.portal, &portal.admin);
     let uuid = make_vm(p, admin, "web").await.uuid;
+    make_vm(p, admin, "unwanted").await;
     driver.set_online(false);
     let away = |job: twarga::model::Job| {
         let error = job.error.expect("the job failed").to_error();
@@ -78,7 +80,7 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
         );
     };
     away(change(p, admin, stop("web")).await.unwrap());
-    away(change(p, admin, destroy("web")).await.unwrap());
+    away(change(p, admin, destroy("unwanted")).await.unwrap());
     assert_eq!(refused(p, admin, VmConsole { name: vm("web") }).await.code, Code::BackendUnavailable);
     assert_eq!(look(p, admin, "web").await.state, VmState::Running, "nothing was done to it");
     let job = p.perform(admin, vm_new("half")).await.unwrap();
@@ -87,10 +89,12 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
     driver.set_state(uuid, DomainState::Stopped);
     driver.set_online(true);
     until("it is caught up with", async || look(p, admin, "web").await.state == VmState::Stopped).await;
-    until("what was half made is gone", async || {
-        outcome(p, admin, VmShow { name: vm("half") }).await == "vm.not_found"
-    })
-    .await;
+    for name in ["half", "unwanted"] {
+        until("what was half made, or half removed, is gone", async || {
+            outcome(p, admin, VmShow { name: vm(name) }).await == "vm.not_found"
+        })
+        .await;
+    }
     assert_eq!(change(p, admin, destroy("web")).await.unwrap().state, JobState::Succeeded);
     assert_nothing_left(&portal, &driver, "after the outage").await;
     let filter = EventLs {

@@ -1,4 +1,5 @@
 //! `twarga backup` and `twarga restore`, with the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "common/place.rs"]
 mod place;

@@ -1,5 +1,6 @@
 //! Jobs: they end as they should, and one that fails or is cancelled at any
 //! step leaves nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "common/work.rs"]

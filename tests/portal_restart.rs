@@ -1,5 +1,6 @@
 //! What happens to machines behind the portal's back, and a portal that is
 //! killed in the middle of its work and started again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "common/work.rs"]

@@ -1,4 +1,5 @@
 //! The program on the host, as whoever owns the host uses it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "common/place.rs"]
 mod place;

@@ -1,4 +1,5 @@
 //! What holds for any input at all.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -160,9 +160,7 @@ fn port(name: &'static str, address: std::net::SocketAddr, key: &str, config: &C
     match TcpListener::bind(address) {
         Ok(_) => good(name, format!("{address} is free.")),
         // A portal that serves has the port: that is as it should be.
-        Err(_) if is_served(config) => {
-            good(name, format!("{address} is the running portal's."))
-        }
+        Err(_) if is_served(config) => good(name, format!("{address} is the running portal's.")),
         Err(e) => bad(
             name,
             format!("{address} cannot be had: {e}."),

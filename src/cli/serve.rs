@@ -114,7 +114,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(stop.clone()));
     tracing::info!(ssh = %address, http = %http.addr(), "serving");
-    told.to_stop().await;
+    told.wait().await;
     tracing::info!("stopping");
     stop.cancel();
     let jobs = portal.finish_jobs(JOBS_PATIENCE);
@@ -135,7 +135,7 @@ impl Signals {
         Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
-    async fn to_stop(mut self) {
+    async fn wait(mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}

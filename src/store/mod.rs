@@ -61,7 +61,8 @@ impl Store {
             .collect::<Result<Vec<_>>>()?;
         let (tx, rx) = mpsc::channel(QUEUE);
         std::thread::Builder::new().name("store-writer".into()).spawn(move || write_loop(writer, rx))?;
-        let readers = Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) });
+        let readers =
+            Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) });
         Ok(Store { writer: tx, readers, path: Arc::new(path.to_owned()) })
     }
 

@@ -232,7 +232,13 @@ impl Config {
         root.section("events", |s| s.integer("keep", 1000, 1_000_000_000, &mut self.keep_events));
         root.section("limits", |s| s.integer("vms_per_user", 0, 100_000, &mut self.max_vms_per_user));
         let mut plans = Vec::new();
-        root.sections("plan", |s| plans.push(read_plan(s)));
+        root.sections("plan", |s| {
+            let plan = read_plan(s);
+            if plans.iter().any(|p: &Plan| p.name == plan.name) {
+                s.mistake(&["name"], "another plan has that name");
+            }
+            plans.push(plan);
+        });
         if !plans.is_empty() {
             self.plans = plans;
         }
@@ -267,6 +273,10 @@ impl DriverConfig {
             s.boolean("outbound", &mut self.libvirt.outbound);
             s.integer("first_port", 1024, 65_535, &mut self.libvirt.ports.0);
             s.integer("last_port", 1024, 65_535, &mut self.libvirt.ports.1);
+            let (first, last) = self.libvirt.ports;
+            if first > last {
+                s.mistake(&["last_port", "first_port"], &format!("no port lies between {first} and {last}"));
+            }
         });
     }
 }
@@ -310,6 +320,14 @@ impl<'a> Section<'a> {
         self.known.push(key);
         let Some(value) = self.table.get(key) else { return };
         if let Err(why) = read(value.get_ref()) {
+            let message = format!("`{}{key}`: {why}.", self.path);
+            self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+        }
+    }
+
+    /// A mistake that more than one value has a part in, at the first of the keys that is there.
+    fn mistake(&mut self, keys: &[&str], why: &str) {
+        if let Some((key, value)) = keys.iter().find_map(|k| Some((k, self.table.get(*k)?))) {
             let message = format!("`{}{key}`: {why}.", self.path);
             self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
         }
@@ -375,8 +393,10 @@ impl<'a> Section<'a> {
     fn number(&mut self, key: &'static str, least: f64, most: f64, to: &mut f64) {
         self.with(key, |v| {
             let text = match v {
-                DeValue::Float(n) => n.as_str(),
-                DeValue::Integer(n) => n.as_str(),
+                DeValue::Float(n) => n.as_str().to_owned(),
+                DeValue::Integer(n) => i128::from_str_radix(n.as_str(), n.radix())
+                    .map_err(|_| String::from("the number is too large"))?
+                    .to_string(),
                 other => return Err(expected("a number", other)),
             };
             let n: f64 = text.parse().map_err(|_| expected("a number", v))?;
@@ -507,6 +527,17 @@ credits_per_hour = 0.5
         assert_eq!(lines, [1, 3, 4, 5, 7, 9, 11, 11], "{mistakes:?}");
         assert!(mistakes[0].message.contains("Did you mean `data_dir`?"));
         assert!(mistakes[3].message.contains("`password_auth`"));
+    }
+
+    #[test]
+    fn numbers_of_any_spelling_and_values_that_go_together() {
+        let c = Config::parse("[registration]\nstarting_credits = 0x1F\n").unwrap();
+        assert!((c.registration.starting_credits - 31.0).abs() < 1e-9);
+        let mistakes = Config::parse("[driver.libvirt]\nfirst_port = 40000\n").unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].line), (1, 2), "{mistakes:?}");
+        let twice = "[[plan]]\nname = \"a\"\n[[plan]]\nname = \"a\"\n";
+        let mistakes = Config::parse(twice).unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].line), (1, 4), "{mistakes:?}");
     }
 
     #[test]

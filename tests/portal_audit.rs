@@ -1,5 +1,6 @@
 //! What is written down of everything that is asked, and that nothing runs when
 //! nothing can be written down.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "common/work.rs"]

@@ -1,5 +1,6 @@
 //! Jobs: they end as they should, and one that fails or is cancelled at any
 //! step leaves nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "common/work.rs"]
@@ -253,6 +254,8 @@ async fn every_state_admits_what_makes_sense_in_it() {
     let (p, admin) = (&portal.portal, &portal.admin);
     let uuid = make_vm(p, admin, "web").await.uuid;
     let put = async |state: DomainState, as_state: VmState| {
+        driver.set_state(uuid, DomainState::Running);
+        until("it runs", async || look(p, admin, "web").await.state == VmState::Running).await;
         driver.set_state(uuid, state);
         until("the state is noticed", async || look(p, admin, "web").await.state == as_state).await;
     };

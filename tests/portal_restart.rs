@@ -1,5 +1,6 @@
 //! What happens to machines behind the portal's back, and a portal that is
 //! killed in the middle of its work and started again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "common/work.rs"]
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{TestPortal, mock, until};
 use tempfile::TempDir;
-use twarga::action::enter::*;
+use twarga::action::enter::VmConsole;
 use twarga::action::event::EventLs;
 use twarga::action::job::JobShow;
 use twarga::action::vm::*;
@@ -70,6 +71,7 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
     let (portal, driver) = mock().await;
     let (p, admin) = (&portal.portal, &portal.admin);
     let uuid = make_vm(p, admin, "web").await.uuid;
+    make_vm(p, admin, "unwanted").await;
     driver.set_online(false);
     let away = |job: twarga::model::Job| {
         let error = job.error.expect("the job failed").to_error();
@@ -79,7 +81,7 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
         );
     };
     away(change(p, admin, stop("web")).await.unwrap());
-    away(change(p, admin, destroy("web")).await.unwrap());
+    away(change(p, admin, destroy("unwanted")).await.unwrap());
     assert_eq!(refused(p, admin, VmConsole { name: vm("web") }).await.code, Code::BackendUnavailable);
     assert_eq!(look(p, admin, "web").await.state, VmState::Running, "nothing was done to it");
     let job = p.perform(admin, vm_new("half")).await.unwrap();
@@ -88,10 +90,12 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
     driver.set_state(uuid, DomainState::Stopped);
     driver.set_online(true);
     until("it is caught up with", async || look(p, admin, "web").await.state == VmState::Stopped).await;
-    until("what was half made is gone", async || {
-        outcome(p, admin, VmShow { name: vm("half") }).await == "vm.not_found"
-    })
-    .await;
+    for name in ["half", "unwanted"] {
+        until("what was half made, or half removed, is gone", async || {
+            outcome(p, admin, VmShow { name: vm(name) }).await == "vm.not_found"
+        })
+        .await;
+    }
     assert_eq!(change(p, admin, destroy("web")).await.unwrap().state, JobState::Succeeded);
     assert_nothing_left(&portal, &driver, "after the outage").await;
     let filter = EventLs {
@@ -103,6 +107,28 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
         limit: 9,
     };
     assert_eq!(p.perform(admin, filter).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crashed_machine_that_was_switched_off_stays_off() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    let crashed = make_vm(p, admin, "web").await.uuid;
+    let other = make_vm(p, admin, "other").await.uuid;
+    driver.set_state(crashed, DomainState::Crashed);
+    until("it is in error", async || look(p, admin, "web").await.state == VmState::Error).await;
+    change(p, admin, stop("web")).await.unwrap();
+    // Everything is looked at afresh.
+    driver.set_online(false);
+    driver.set_state(other, DomainState::Paused);
+    driver.set_online(true);
+    until("the other is seen", async || look(p, admin, "other").await.state == VmState::Paused).await;
+    // A second look begins when the first is over.
+    driver.set_online(false);
+    driver.set_state(other, DomainState::Running);
+    driver.set_online(true);
+    until("the other is seen again", async || look(p, admin, "other").await.state == VmState::Running).await;
+    assert_eq!(look(p, admin, "web").await.state, VmState::Stopped);
 }
 
 #[tokio::test(flavor = "multi_thread")]

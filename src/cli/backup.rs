@@ -88,14 +88,14 @@ pub(super) fn restore(config: &Config, file: &Path) -> Result<()> {
     };
     let archive = File::open(file).map_err(|e| not_ours(e.to_string()))?;
     let staged = config.data_dir.join(format!("{DATABASE}.restored"));
-    let keys = unpack(archive, &staged).map_err(not_ours)?;
-    // Opened before anything is touched: a damaged or newer database stays out.
-    let check = Store::open(&staged).map(drop);
+    let _ = std::fs::remove_file(&staged);
+    // Looked at before anything is touched: a damaged or newer database stays out.
+    let unpacked = unpack(archive, &staged).map_err(not_ours);
+    let checked = unpacked.and_then(|keys| Store::check(&staged).map(|()| keys));
     remove_sidecars(&staged);
-    if let Err(e) = check {
+    let keys = checked.inspect_err(|_| {
         let _ = std::fs::remove_file(&staged);
-        return Err(e);
-    }
+    })?;
     let path = config.data_dir.join(DATABASE);
     let aside = set_aside(&path)?;
     std::fs::create_dir_all(&config.host_key_dir)?;
@@ -155,7 +155,8 @@ fn unpack(archive: File, database: &Path) -> Result<Keys, String> {
             path.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
         match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             [DATABASE] => {
-                let mut out = File::create(database).map_err(|e| e.to_string())?;
+                let new = File::options().write(true).create_new(true).mode(0o600).open(database);
+                let mut out = new.map_err(|e| e.to_string())?;
                 std::io::copy(&mut entry, &mut out).map_err(|e| e.to_string())?;
                 out.sync_all().map_err(|e| e.to_string())?;
                 found = true;

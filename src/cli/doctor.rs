@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::say;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::image::Catalogue;
 use crate::model::Status;
 use crate::model::text::bytes;
@@ -160,15 +160,17 @@ fn port(name: &'static str, address: std::net::SocketAddr, key: &str, config: &C
     match TcpListener::bind(address) {
         Ok(_) => good(name, format!("{address} is free.")),
         // A portal that serves has the port: that is as it should be.
-        Err(_) if super::serve::DataLock::take(&config.data_dir).is_err() => {
-            good(name, format!("{address} is the running portal's."))
-        }
+        Err(_) if is_served(config) => good(name, format!("{address} is the running portal's.")),
         Err(e) => bad(
             name,
             format!("{address} cannot be had: {e}."),
             format!("Set `{key}`, or stop what listens there."),
         ),
     }
+}
+
+fn is_served(config: &Config) -> bool {
+    super::serve::DataLock::take(&config.data_dir).is_err_and(|e| e.code == Code::Exists)
 }
 
 #[cfg(feature = "libvirt")]

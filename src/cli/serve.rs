@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -91,6 +91,8 @@ fn start_logging() {
 
 pub(super) async fn run(config: Config) -> Result<()> {
     start_logging();
+    // From here on: a signal that comes early ends the portal in good order too.
+    let told = Signals::listen()?;
     let _lock = DataLock::take(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("twarga.db"))?;
     let driver = driver(&config)?;
@@ -112,7 +114,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(stop.clone()));
     tracing::info!(ssh = %address, http = %http.addr(), "serving");
-    wait_for_signal().await?;
+    told.wait().await;
     tracing::info!("stopping");
     stop.cancel();
     let jobs = portal.finish_jobs(JOBS_PATIENCE);
@@ -122,12 +124,21 @@ pub(super) async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-async fn wait_for_signal() -> Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// The signals that end the portal.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }

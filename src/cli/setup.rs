@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use zeroize::Zeroizing;
 
 use super::say;
@@ -17,7 +17,8 @@ use crate::store::{NewUser, Store};
 
 /// Flags of `twarga init`.
 #[derive(Debug, Args)]
-#[group(id = "way", required = true, multiple = false, args = ["password_stdin", "key"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("way").required(true).args(["password_stdin", "key"]))]
 pub(super) struct Init {
     /// The first account, an administrator
     #[arg(long, value_name = "NAME", default_value = "admin")]

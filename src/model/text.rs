@@ -17,29 +17,24 @@ pub fn clean(text: &str) -> String {
 /// Cleaned, and cut to at most `columns` terminal columns with `…` at the cut.
 pub fn short(text: &str, columns: usize) -> String {
     let mut out = String::new();
-    let mut width = 0;
+    // Where the text is cut if the rest of it does not fit.
+    let (mut width, mut cut) = (0, 0);
     for c in text.chars() {
         let c = if is_unsafe(c) { '?' } else { c };
-        let w = c.width().unwrap_or(0);
-        if width + w > columns.saturating_sub(1) && !fits(text, columns) {
-            out.push('…');
+        width += c.width().unwrap_or(0);
+        if width > columns {
+            out.truncate(cut);
+            if columns > 0 {
+                out.push('…');
+            }
             return out;
         }
-        width += w;
         out.push(c);
-    }
-    out
-}
-
-fn fits(text: &str, columns: usize) -> bool {
-    let mut width = 0;
-    for c in text.chars() {
-        width += c.width().unwrap_or(1);
-        if width > columns {
-            return false;
+        if width < columns {
+            cut = out.len();
         }
     }
-    true
+    out
 }
 
 /// Columns that the text takes on a terminal.

@@ -108,6 +108,10 @@ impl Portal {
     }
 
     async fn take_state(&self, vm: &Vm, state: Option<DomainState>) -> Result<()> {
+        if vm.state == VmState::Stopped && state == Some(DomainState::Crashed) {
+            // It crashed first and was switched off then: off both ways.
+            return Ok(());
+        }
         let (state, fault) = match state {
             Some(state) => vm_state(state),
             None => (

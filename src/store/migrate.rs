@@ -16,17 +16,24 @@ pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 
 /// Brings the database to [`SCHEMA_VERSION`].
 pub(super) fn run(connection: &mut Connection) -> Result<()> {
-    let current = version(connection)?;
-    if current > SCHEMA_VERSION {
-        let message = format!(
-            "The database has schema {current}, made by a newer twarga; this one knows schemas up to {SCHEMA_VERSION}."
-        );
-        return Err(Error::new(Code::DatabaseNewer, message));
-    }
-    for (number, sql) in MIGRATIONS.iter().enumerate().skip(current) {
+    check_version(connection)?;
+    for (number, sql) in MIGRATIONS.iter().enumerate().skip(version(connection)?) {
         apply(connection, number + 1, sql)?;
     }
     Ok(())
+}
+
+/// # Errors
+/// `database.newer` if this binary does not know the schema yet.
+pub(super) fn check_version(connection: &Connection) -> Result<()> {
+    let current = version(connection)?;
+    if current <= SCHEMA_VERSION {
+        return Ok(());
+    }
+    let message = format!(
+        "The database has schema {current}, made by a newer twarga; this one knows schemas up to {SCHEMA_VERSION}."
+    );
+    Err(Error::new(Code::DatabaseNewer, message))
 }
 
 fn version(connection: &Connection) -> Result<usize> {

@@ -9,6 +9,7 @@ mod migrate;
 mod users;
 mod vms;
 
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -40,7 +41,7 @@ pub struct Store {
 
 struct Readers {
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Store {
@@ -50,6 +51,7 @@ impl Store {
     /// `database.newer` if a newer twarga made it, `database.corrupt` if SQLite
     /// finds it broken, `database.unavailable` if it cannot be opened.
     pub fn open(path: &Path) -> Result<Store> {
+        keep_private(path);
         let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         quick_check(&writer)?;
         writer.pragma_update(None, "journal_mode", "wal")?;
@@ -59,8 +61,19 @@ impl Store {
             .collect::<Result<Vec<_>>>()?;
         let (tx, rx) = mpsc::channel(QUEUE);
         std::thread::Builder::new().name("store-writer".into()).spawn(move || write_loop(writer, rx))?;
-        let readers = Arc::new(Readers { idle: Mutex::new(idle), permits: Semaphore::new(READERS) });
+        let readers =
+            Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) });
         Ok(Store { writer: tx, readers, path: Arc::new(path.to_owned()) })
+    }
+
+    /// Whether [`Store::open`] would take the file, which stays as it is.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn check(path: &Path) -> Result<()> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        quick_check(&connection)?;
+        migrate::check_version(&connection)
     }
 
     /// Where the database is.
@@ -88,9 +101,11 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let _permit = self.readers.permits.acquire().await.map_err(|_| gone())?;
+        let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| gone())?;
         let readers = Arc::clone(&self.readers);
         tokio::task::spawn_blocking(move || {
+            // Held as long as the connection is, though the asker may have hung up.
+            let _permit = permit;
             let connection = readers.take().ok_or_else(gone)?;
             let result = f(&connection);
             readers.give_back(connection);
@@ -102,6 +117,7 @@ impl Store {
     /// Writes a consistent copy of the database to `target` while others go on.
     pub async fn backup_to(&self, target: PathBuf) -> Result<()> {
         self.read(move |source| {
+            keep_private(&target);
             let mut copy = Connection::open(&target)?;
             let backup = rusqlite::backup::Backup::new(source, &mut copy)?;
             backup.run_to_completion(256, std::time::Duration::ZERO, None)?;
@@ -143,6 +159,16 @@ fn in_transaction<T>(
     let value = f(&transaction)?;
     transaction.commit()?;
     Ok(value)
+}
+
+/// Makes the file if it is not there, and leaves it to its owner alone: it holds
+/// secrets. SQLite gives the files beside it the same mode, and tells what is
+/// wrong where this does not succeed.
+fn keep_private(path: &Path) {
+    let _ = std::fs::File::options().append(true).create_new(true).mode(0o600).open(path);
+    if std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0) {
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {

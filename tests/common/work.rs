@@ -1,6 +1,6 @@
 //! What the tests of the portal's inner layers share: actions without a face,
 //! and the database seen from beside.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,281 @@
+//! What holds for any input at all.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use twarga::config::Config;
+use twarga::image::Manifest;
+use twarga::model::name::{UserName, VmRef};
+use twarga::model::{VmName, text, time};
+use twarga::shell::grammar;
+
+/// The contract's rule, said another way: `[a-z]([a-z0-9-]{0,30}[a-z0-9])?`.
+fn is_vm_name(s: &str, also: char) -> bool {
+    let middle = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == also;
+    let end = |c: char| middle(c) && c != '-' && c != also;
+    let chars: Vec<char> = s.chars().collect();
+    match chars.as_slice() {
+        [] => false,
+        [first, rest @ ..] => {
+            first.is_ascii_lowercase()
+                && chars.len() <= 32
+                && rest.iter().all(|c| middle(*c))
+                && chars.last().is_some_and(|c| end(*c))
+        }
+    }
+}
+
+/// Text with more of what is awkward than chance would bring.
+fn awkward() -> impl Strategy<Value = String> {
+    let sign = prop_oneof![
+        any::<char>(),
+        prop::sample::select(vec![
+            '\0', '\n', '\r', '\t', '\u{7}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{200b}', '\u{200d}',
+            '\u{202e}', '\u{2066}', '\u{feff}', '\u{301}', '\u{fe0f}', '日', '👩', 'é', ' ', '…', '\u{ad}',
+            '\u{1160}',
+        ]),
+        prop::char::range('a', 'f'),
+    ];
+    vec(sign, 0..60).prop_map(|signs| signs.into_iter().collect())
+}
+
+/// Lines that look like a configuration, right and wrong.
+fn toml_like() -> impl Strategy<Value = String> {
+    let words = [
+        "data_dir",
+        "host_key_dir",
+        "[ssh]",
+        "[http]",
+        "[driver]",
+        "[driver.libvirt]",
+        "[registration]",
+        "[monitor]",
+        "[[plan]]",
+        "[plan]",
+        "[limits]",
+        "[events]",
+        "listen",
+        "name",
+        "vcpus",
+        "ram_mb",
+        "sample_s",
+        "first_port",
+        "last_port",
+        "metrics_token",
+        "max_startups",
+        " = ",
+        "=",
+        "\n",
+        "\n",
+        "\n",
+        "\"\"",
+        "\"x\"",
+        "\"127.0.0.1:1\"",
+        "1",
+        "-1",
+        "0x1f",
+        "1_000",
+        "1e9",
+        "nan",
+        "inf",
+        "true",
+        "[",
+        "]",
+        "{",
+        "}",
+        ".",
+        ",",
+        "99999999999999999999",
+        "1979-05-27",
+        "'''",
+        "#",
+        "\"",
+        "é",
+        "\u{0}",
+        "starting_credits",
+        "uri",
+        "accel",
+    ];
+    vec(prop::sample::select(words.to_vec()), 0..40).prop_map(|w| w.concat())
+}
+
+/// Words of the grammar and of no grammar.
+fn line_like() -> impl Strategy<Value = Vec<String>> {
+    let words = [
+        "vm",
+        "image",
+        "plan",
+        "job",
+        "key",
+        "account",
+        "event",
+        "user",
+        "host",
+        "ls",
+        "new",
+        "show",
+        "rm",
+        "start",
+        "stop",
+        "ssh",
+        "help",
+        "whoami",
+        "exit",
+        "shell",
+        "destroy",
+        "cancel",
+        "watch",
+        "web1",
+        "web1.alice",
+        "7",
+        "--json",
+        "--all",
+        "--help",
+        "-h",
+        "--",
+        "-",
+        "--ram",
+        "--cpu",
+        "--plan",
+        "--since",
+        "1h",
+        "--limit",
+        "--severity",
+        "low",
+        "--tag",
+        "--user-data",
+        "--key",
+        "--role",
+        "",
+        "\u{1b}[31m",
+        "é",
+        "99999999999999999999",
+        "--force",
+        "--yes",
+        "--no-wait",
+        "ssh-config",
+        "--portal",
+        "a:b",
+        "passwd",
+        "add",
+        "stats",
+        "console",
+    ];
+    vec(prop::sample::select(words.to_vec()).prop_map(str::to_owned), 0..8)
+}
+
+const MANIFEST: &str = "description = \"d\"\nssh_user = \"root\"\nkernel_args = \"quiet\"\nmin_ram_mb = 64\n\
+    min_disk_gb = 1\nguest_agent = false\nbuilt_at_ms = 5\n\
+    [files.kernel]\nbytes = 1\nsha256 = \"aa\"\n[files.initrd]\nbytes = 1\nsha256 = \"aa\"\n\
+    [files.\"disk.qcow2\"]\nbytes = 1\nsha256 = \"aa\"\n";
+
+fn is_clean(s: &str) -> bool {
+    !s.chars().any(text::is_unsafe)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn names_are_what_the_rule_says_and_come_back_as_they_were(s in "[a-zA-Z0-9._-]{0,34}|[a-z][a-z0-9-]{0,31}|.{0,4}") {
+        let vm = s.parse::<VmName>();
+        prop_assert_eq!(vm.is_ok(), is_vm_name(&s, '-'), "{:?}", s);
+        if let Ok(name) = vm {
+            prop_assert_eq!(name.to_string(), s.clone());
+        }
+        let user = s.parse::<UserName>();
+        prop_assert_eq!(user.is_ok(), is_vm_name(&s, '_'), "{:?}", s);
+        if let Ok(name) = user {
+            prop_assert_eq!(name.to_string(), s.clone());
+        }
+    }
+
+    #[test]
+    fn references_come_back_as_they_were(s in "[a-z][a-z0-9-]{0,5}([.][a-z][a-z0-9_-]{0,5}){0,2}|.{0,8}") {
+        if let Ok(name) = s.parse::<VmRef>() {
+            prop_assert_eq!(name.to_string(), s.clone());
+            prop_assert_eq!(name.owner.is_some(), s.contains('.'));
+            prop_assert_eq!(s.parse::<VmRef>().unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn short_text_fits_and_is_harmless(s in awkward(), columns in 0_usize..40) {
+        let out = text::short(&s, columns);
+        prop_assert!(is_clean(&out), "{:?} from {:?}", out, s);
+        prop_assert!(text::columns(&out) <= columns, "{:?} has {} of {columns} columns", out, text::columns(&out));
+        let whole = text::clean(&s);
+        prop_assert!(is_clean(&whole));
+        if text::columns(&whole) <= columns {
+            prop_assert_eq!(out, whole);
+        }
+    }
+
+    #[test]
+    fn sizes_and_moments_never_panic(n in any::<u64>(), t in any::<i64>()) {
+        prop_assert!(!text::bytes(n).is_empty());
+        let moment = time::Time::from_millis(t);
+        prop_assert!(!moment.to_string().is_empty());
+        let _ = moment.minus_seconds(n);
+        let _ = moment.seconds_since(time::Time::from_millis(t.wrapping_neg()));
+    }
+
+    #[test]
+    fn spans_are_read_as_they_are_written(n in 0_u64..1_000_000_000, s in ".{0,12}") {
+        let _ = time::parse_span(&s);
+        for (unit, seconds) in [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)] {
+            prop_assert_eq!(time::parse_span(&format!("{n}{unit}")), Some(n * seconds));
+        }
+        // What people are shown adds up to no more than what it was.
+        let shown: u64 = time::span(n).split(' ').map(|part| time::parse_span(part).unwrap()).sum();
+        prop_assert!(shown <= n && n - shown < 86_400, "{n}: {}", time::span(n));
+    }
+
+    #[test]
+    fn a_configuration_is_read_or_refused_with_lines_that_exist(s in toml_like()) {
+        if let Err(mistakes) = Config::parse(&s) {
+            prop_assert!(!mistakes.is_empty());
+            let lines = s.matches('\n').count() + 1;
+            for mistake in mistakes {
+                prop_assert!((1..=lines).contains(&mistake.line), "{mistake} of {lines} lines: {s:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_configuration_or_none(s in ".{0,200}") {
+        let _ = Config::parse(&s);
+    }
+
+    #[test]
+    fn any_bytes_are_a_command_or_a_clean_mistake(bytes in vec(any::<u8>(), 0..200)) {
+        if let Err(e) = grammar::words(&bytes).and_then(|words| grammar::parse(&words)) {
+            prop_assert!(is_clean(&e.message), "{:?}", e.message);
+        }
+    }
+
+    #[test]
+    fn any_words_are_a_command_or_a_clean_mistake(words in line_like(), odd in awkward()) {
+        let mut all = words.clone();
+        all.push(odd);
+        for words in [words, all] {
+            let _ = grammar::wants_json(&words);
+            if let Err(e) = grammar::parse(&words) {
+                prop_assert!(is_clean(&e.message) && is_clean(&e.hint), "{words:?}: {e:?}");
+                prop_assert!(!e.message.is_empty() && e.exit() as u8 == 2, "{words:?}: {e:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_or_refused(at in 0..MANIFEST.len(), cut in 0_usize..40, put in ".{0,10}", any in ".{0,100}") {
+        let _ = Manifest::parse(&any);
+        let end = (at + cut).min(MANIFEST.len());
+        let _ = Manifest::parse(&format!("{}{put}{}", &MANIFEST[..at], &MANIFEST[end..]));
+    }
+}
+
+#[test]
+fn the_manifest_that_is_bent_is_a_right_one() {
+    Manifest::parse(MANIFEST).unwrap();
+}

@@ -82,7 +82,7 @@ async fn anothers_machine_gets_the_answer_of_one_that_is_not_there() {
     let nobody = forward(&portal, &alice, "alice", "bobsvm.nobody:22").await;
     for (out, name) in [(&there, "bobsvm.bob"), (&gone, "nosuch.bob"), (&nobody, "bobsvm.nobody")] {
         assert_eq!((status(out), stdout(out).as_str()), (255, ""));
-        assert!(stderr(out).contains(&format!("No VM called '{name}'.")), "{}", stderr(out));
+        assert!(stderr(out).contains(&format!("No VM called \"{name}\".")), "{}", stderr(out));
         assert_eq!(stderr(out).replace(name, "X"), stderr(&there).replace("bobsvm.bob", "X"));
     }
     let mut words: Vec<Vec<&str>> = vec![vec![]];

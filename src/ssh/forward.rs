@@ -64,22 +64,11 @@ impl Task {
     }
 }
 
-<<<<<<< HEAD
 /// The client shows one line: ours, with its hint. OpenSSH escapes what is not ASCII.
 fn refusal(e: &Error) -> ChannelOpenFailure {
     let prohibited = matches!(e.code, Code::VmNotFound | Code::Forbidden | Code::MustChangePassword);
     let code = if prohibited { 1 } else { 2 };
     ChannelOpenFailure::Other { code, reason: e.to_string().replace(['“', '”'], "\"") }
-=======
-/// The client sees one line: ours, with its hint. OpenSSH shows what is not
-/// ASCII there as octal numbers.
-fn refusal(e: &Error) -> ChannelOpenFailure {
-    let code = match e.code {
-        Code::VmNotFound | Code::Forbidden | Code::MustChangePassword => 1,
-        _ => 2,
-    };
-    ChannelOpenFailure::Other { code, reason: e.to_string().replace(['“', '”'], "'") }
->>>>>>> wt-tssh
 }
 
 /// The far end of a forwarded connection.

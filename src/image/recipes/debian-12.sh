@@ -175,7 +175,7 @@ EOF
     systemctl --root="$ROOT" add-wants multi-user.target cloud-init.target >&2
     # What still happens after the first login must not be in its way.
     echo "[Service]
-CPUWeight=1000" | drop_in cloud-init-local.service
+CPUWeight=10000" | drop_in cloud-init-local.service
     echo "[Service]
 CPUWeight=20" | drop_in cloud-final.service
 }
@@ -190,12 +190,28 @@ set_up_ssh() {
 [Unit]
 After=cloud-init-local.service
 
-# sshd itself says what is wrong with its settings. Twarga waits for the message.
+# sshd itself says what is wrong with its settings.
 [Service]
 ExecStartPre=
-ExecStartPost=-sh -c 'echo "twarga: ssh ready" >/dev/console'
-CPUWeight=1000
+CPUWeight=10000
 EOF
+    # A connection tried before the guest has its address takes seconds to recover.
+    put "$ROOT/etc/systemd/system/twarga-ready.service" <<'EOF'
+[Unit]
+Description=Tell Twarga that SSH is ready
+After=ssh.service systemd-networkd.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+CPUWeight=10000
+ExecStart=-/lib/systemd/systemd-networkd-wait-online --any --ipv4 -o routable --timeout=10
+ExecStart=sh -c 'echo "twarga: ssh ready" >/dev/console'
+
+[Install]
+WantedBy=multi-user.target
+EOF
+    turn_on twarga-ready.service
 }
 
 # Nothing here has such disks or partitions, or is asked for such things.
@@ -231,15 +247,15 @@ set_up_services() {
     put_off
 }
 
-# All that a first login does not need waits for sshd.
+# All that a first login does not need waits for twarga-ready.service.
 put_off() {
     for unit in dbus systemd-logind; do
         echo "[Unit]
-After=ssh.service" | drop_in "$unit.service"
+After=twarga-ready.service" | drop_in "$unit.service"
     done
 
     # resolved wants to be among the first, which cannot be overridden in part.
-    sed -e '/^Before=/d' -e '/^DefaultDependencies=/d' -e 's/^After=.*/After=ssh.service/' \
+    sed -e '/^Before=/d' -e '/^DefaultDependencies=/d' -e 's/^After=.*/After=twarga-ready.service/' \
         -e 's/^WantedBy=.*/WantedBy=multi-user.target/' \
         "$ROOT/lib/systemd/system/systemd-resolved.service" |
         put "$ROOT/etc/systemd/system/systemd-resolved.service"
@@ -256,7 +272,7 @@ EOF
     put "$ROOT/etc/systemd/system/twarga-later.service" <<'EOF'
 [Unit]
 Description=What the first login did not need
-After=ssh.service
+After=twarga-ready.service
 
 [Service]
 Type=oneshot
@@ -266,7 +282,7 @@ ExecStart=udevadm trigger --action=add --type=subsystems
 ExecStart=udevadm trigger --action=add --type=devices
 ExecStart=journalctl --flush
 ExecStart=-/lib/systemd/systemd-modules-load
-ExecStart=-mount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue
+ExecStart=-mount -t mqueue -o nosuid,nodev,noexec,X-mount.mkdir mqueue /dev/mqueue
 ExecStart=-kmod static-nodes --format=tmpfiles --output=/run/tmpfiles.d/static-nodes.conf
 ExecStart=systemd-tmpfiles --prefix=/dev --create
 

@@ -82,7 +82,7 @@ async fn anothers_machine_gets_the_answer_of_one_that_is_not_there() {
     let nobody = forward(&portal, &alice, "alice", "bobsvm.nobody:22").await;
     for (out, name) in [(&there, "bobsvm.bob"), (&gone, "nosuch.bob"), (&nobody, "bobsvm.nobody")] {
         assert_eq!((status(out), stdout(out).as_str()), (255, ""));
-        assert!(stderr(out).contains(&format!("No VM called '{name}'.")), "{}", stderr(out));
+        assert!(stderr(out).contains(&format!("No VM called \"{name}\".")), "{}", stderr(out));
         assert_eq!(stderr(out).replace(name, "X"), stderr(&there).replace("bobsvm.bob", "X"));
     }
     let mut words: Vec<Vec<&str>> = vec![vec![]];
@@ -227,4 +227,27 @@ async fn numbers_of_other_peoples_things_lead_nowhere() {
     let asked = portal.run(&alice, "alice", &["event", "ls", "--actor", "bob", "--json"]).await;
     assert_eq!(json(&asked), serde_json::json!([]));
     assert!(ids(&["key", "ls", "--json"]).await.contains(&key), "bob's key is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_runs_the_place_makes_accounts_and_sees_them() {
+    let (portal, _driver) = mock().await;
+    let alice = portal.user_with_key("alice", "user").await;
+    let root = portal.user_with_key("root", "admin").await;
+    let bob = portal.keygen("bob", &["-t", "ed25519"]);
+    let line = std::fs::read(bob.with_extension("pub")).unwrap();
+    let words = ["user", "new", "bob", "--role", "user", "--key", "-", "--json"];
+    assert_eq!(status(&portal.run_with(&alice, "alice", &words, &line).await), 5);
+    let made = json(&portal.run_with(&root, "root", &words, &line).await);
+    assert_eq!((made["name"].as_str(), made.get("one_time_password")), (Some("bob"), None));
+    assert_eq!(stdout(&portal.run(&bob, "bob", &["whoami"]).await), "bob\n");
+    assert_eq!(status(&portal.run_with(&root, "root", &words, &line).await), 4, "the name is taken");
+    for name in ["alice", "root", "nobody"] {
+        let out = portal.run(&alice, "alice", &["user", "show", name]).await;
+        assert_eq!((status(&out), stdout(&out).as_str()), (5, ""));
+    }
+    assert_eq!(status(&portal.run(&root, "root", &["user", "show", "nobody"]).await), 3);
+    let all = json(&portal.run(&root, "root", &["user", "ls", "--json"]).await);
+    assert_eq!(all.as_array().unwrap().len(), 4);
+    assert!(!all.to_string().contains("argon2"), "{all}");
 }

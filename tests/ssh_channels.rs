@@ -279,3 +279,22 @@ async fn a_client_that_dies_ends_its_session_and_not_its_job() {
     until("the session of the terminal is gone", async || sessions() == 0).await;
     assert_eq!(status(&portal.run(&alice, "alice", &["vm", "show", "web1"]).await), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_that_does_not_read_its_input_holds_up_no_other() {
+    let (portal, driver) = mock().await;
+    let alice = portal.user_with_key("alice", "user").await;
+    let mut gate = driver.hold(Op::Start);
+    let client = raw::sign_in(&portal, "alice", &alice).await;
+    let waiting = client.channel_open_session().await.unwrap();
+    waiting.exec(true, "vm new web1").await.unwrap();
+    gate.reached(1).await;
+    let mut typing = waiting.make_writer();
+    let feed = tokio::spawn(async move { typing.write_all(&vec![b'x'; 16 << 20]).await });
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        still_answers(&client).await;
+    }
+    feed.abort();
+    gate.open();
+}

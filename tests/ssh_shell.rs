@@ -28,7 +28,9 @@ async fn say(portal: &TestPortal, key: &Path, line: &str) -> (i32, String, Strin
 async fn code(portal: &TestPortal, key: &Path, line: &str, exit: i32) -> String {
     let (status, out, err) = say(portal, key, &format!("{line} --json")).await;
     assert_eq!((status, out.as_str()), (exit, ""), "{line}: {err}");
-    let error: Value = serde_json::from_str(&err).unwrap_or_else(|e| panic!("{line}: {e}: {err}"));
+    // Progress may stand before it.
+    let error: Value = serde_json::from_str(err.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{line}: {e}: {err}"));
     assert!(error["error"]["message"].is_string() && error["error"]["hint"].is_string());
     error["error"]["code"].as_str().unwrap().to_owned()
 }
@@ -109,7 +111,8 @@ async fn what_is_mistyped_gets_the_nearest_word() {
 async fn names_that_cannot_be_are_refused_in_clean_words() {
     let (portal, driver, alice) = with_alice().await;
     let long = "x".repeat(10_000);
-    for name in ["../x", "'a b'", "\u{1b}[31mred", "a\tb", "-x", "UPPER", "\u{202e}evil", "a/b", "''", &long]
+    for name in
+        ["../x", "'a b'", "\u{1b}[31mred", "'a\tb'", "-x", "UPPER", "\u{202e}evil", "a/b", "''", &long]
     {
         for line in [format!("vm new {name}"), format!("vm show {name}"), format!("vm destroy {name} --yes")]
         {
@@ -236,16 +239,20 @@ async fn keys_come_by_standard_input_and_private_ones_leave_no_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_can_be_cancelled_and_leaves_nothing() {
     let (portal, driver, alice) = with_alice().await;
-    let mut gate = driver.hold(Op::Start);
+    let mut gate = driver.hold(Op::Prepare);
     let job = json(&portal.run(&alice, "alice", &["vm new web1 --no-wait --json"]).await);
     let id = job["id"].to_string();
     gate.reached(1).await;
-    let busy = say(&portal, &alice, "vm stop web1").await;
+    let busy = say(&portal, &alice, "vm destroy web1 --yes").await;
     assert_eq!(busy.0, 4, "{busy:?}");
     let cancel = format!("job cancel {id} --json");
     let words = [cancel.as_str()];
+    let asked = async || {
+        let asked = json(&portal.run(&alice, "alice", &["event ls --action job.cancel --json"]).await);
+        asked.as_array().is_some_and(|a| !a.is_empty())
+    };
     let (out, ()) = tokio::join!(portal.run(&alice, "alice", &words), async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        until("the job is asked to stop", asked).await;
         gate.open();
     });
     assert_eq!(json(&out)["state"], "cancelled");
@@ -290,7 +297,7 @@ async fn of_several_names_all_are_there_or_none_is_touched() {
     assert_eq!(running(json(&portal.run(&alice, "alice", &["vm ls --json"]).await)), 2);
     let both = json(&portal.run(&alice, "alice", &["vm stop a b --force --json"]).await);
     assert_eq!(both.as_array().unwrap().len(), 2);
-    assert_eq!(say(&portal, &alice, "vm destroy a b a --yes").await.0, 0);
+    assert_eq!(say(&portal, &alice, "vm destroy a b --yes").await.0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,8 +39,10 @@ impl Shell<'_> {
                 },
                 _ = tick.tick(), if bar => {}
                 () = writer.closed() => return Err(leave(&now)),
-                input = self.stdio.input.recv(), if bar => match input {
-                    Some(Input::Data(bytes)) if bytes.contains(&INTERRUPT) => {
+                // What is not a command still to come is let go: unread input
+                // would hold up every other channel of the connection.
+                input = self.stdio.input.recv(), if bar || !self.input_is_commands => match input {
+                    Some(Input::Data(bytes)) if bar && bytes.contains(&INTERRUPT) => {
                         self.remark("").await;
                         return Err(leave(&now));
                     }

@@ -263,8 +263,8 @@ fn a_signal_ends_it_in_good_order_whoever_is_connected() {
 #[test]
 fn a_port_that_is_taken_is_told_as_that() {
     let place = Place::new();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let _held = TcpListener::bind(taken).unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap();
     for (section, other) in [("ssh", "http"), ("http", "ssh")] {
         place.write("twarga.toml", format!("[{section}]\nlisten = \"{taken}\"\n[{other}]\nlisten = \"127.0.0.1:0\"\n[driver.libvirt]\nuri = \"test:///default\"\n"));
         let done = place.run(&["serve"]);

@@ -303,9 +303,11 @@ async fn of_several_names_all_are_there_or_none_is_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_is_lines_in_a_pipe_and_a_bar_on_a_terminal() {
     let (portal, driver, alice) = with_alice().await;
-    let (code, out, err) = say(&portal, &alice, "vm new web1 --json").await;
+    let (code, out, err) = say(&portal, &alice, "vm new quiet --json").await;
+    assert_eq!((code, err.as_str()), (0, ""), "an error has to be the only document on standard error");
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["name"], "quiet");
+    let (code, _, err) = say(&portal, &alice, "vm new web1").await;
     assert_eq!(code, 0, "{err}");
-    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["name"], "web1");
     assert!(err.lines().count() >= 1 && !err.contains(['\r', '\u{1b}', '█']), "{err:?}");
     let mut gate = driver.hold(Op::Start);
     let mut pty = Pty::spawn(portal.ssh(&alice).args(["-t", "alice@127.0.0.1", "vm", "new", "web2"]));

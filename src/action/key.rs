@@ -61,11 +61,18 @@ impl Action for KeyAdd {
     }
 }
 
+/// For the audit: what can name a key, and nothing else that was pasted.
+fn name_only<S: Serializer>(key: &str, s: S) -> Result<S::Ok, S::Error> {
+    let names = key.parse::<i64>().is_ok() || (key.starts_with("SHA256:") && key.len() <= 60);
+    s.serialize_str(if names { key } else { "unreadable" })
+}
+
 /// Remove a key
 #[derive(Debug, Args, Serialize)]
 pub struct KeyRm {
     /// Its number or its fingerprint, as `key ls` shows them
     #[arg(value_name = "ID|FINGERPRINT")]
+    #[serde(serialize_with = "name_only")]
     pub key: String,
 }
 

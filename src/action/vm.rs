@@ -1,5 +1,6 @@
 //! `vm`: machines.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Args;
@@ -266,11 +267,13 @@ impl Action for VmShow {
 /// Shared by the verbs that change VMs: all of them are found and may be
 /// changed so, or none is touched.
 async fn change_all(cx: &Cx, change: Change) -> Result<Vec<Job>> {
-    for vm in cx.vms() {
+    // Named twice is meant once.
+    let vms: BTreeMap<i64, &Vm> = cx.vms().iter().map(|vm| (vm.id, vm)).collect();
+    for vm in vms.values() {
         change.admits(vm)?;
     }
-    let mut jobs = Vec::with_capacity(cx.vms().len());
-    for vm in cx.vms() {
+    let mut jobs = Vec::with_capacity(vms.len());
+    for vm in vms.values() {
         jobs.push(cx.portal.change_vm(vm, change).await?);
     }
     Ok(jobs)

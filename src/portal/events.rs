@@ -13,6 +13,9 @@ use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
 /// written as one row, so that no attack fills the disk.
 const STRANGERS_PER_MINUTE: u64 = 120;
 
+/// Details of one event, bytes: nobody fills the disk by long commands.
+const LONGEST_DETAILS: usize = 4096;
+
 /// How many rows strangers have caused in this minute.
 #[derive(Debug, Default)]
 pub(super) struct StrangerBudget {
@@ -40,7 +43,11 @@ impl StrangerBudget {
 
 impl Portal {
     /// Writes an event down and tells those who follow.
-    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
+    pub(super) async fn record(&self, mut draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
+        let length = draft.details.to_string().len();
+        if length > LONGEST_DETAILS {
+            draft.details = json!({ "left_out_bytes": length });
+        }
         let event = self.store().event_insert(draft, attempt).await?;
         // No receiver is no error.
         let _ = self.inner.events.send(event.clone());

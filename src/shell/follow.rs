@@ -1,5 +1,6 @@
 //! Waiting for a job: a bar with the elapsed time on a terminal, a line for
-//! each step without one. All of it on standard error.
+//! each step without one. All of it on standard error; nothing with `--json`,
+//! where an error has to be the only document there.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ impl Shell<'_> {
         let mut following = self.portal.perform(self.who, JobWatch { id: job.id }).await?;
         let started = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let bar = self.stdio.terminal.is_some();
+        let bar = self.stdio.terminal.is_some() && !self.json;
         let mut told = String::new();
         loop {
             let now = following.borrow_and_update().clone();
@@ -65,7 +66,7 @@ impl Shell<'_> {
                 job.step
             );
             let _ = self.stdio.writer.err(text).await;
-        } else if !job.step.is_empty() && *told != job.step && job.state == JobState::Running {
+        } else if !self.json && !job.step.is_empty() && *told != job.step && job.state == JobState::Running {
             told.clone_from(&job.step);
             self.remark(&format!("{}: {} ({}%, {elapsed})", job.target, job.step, job.percent)).await;
         }

@@ -177,6 +177,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // In WAL mode NORMAL survives a killed process whole; only a power cut can lose the last commits.
     connection.pragma_update(None, "synchronous", "normal")?;
+    // What is deleted (keys, user data) is gone from the file too.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

@@ -123,6 +123,36 @@ mod tests {
         assert!(about(&words("vm nww")).unwrap_err().hint.contains("new"));
     }
 
+    /// What a line of the manual asks of the portal, its placeholders filled in.
+    fn asked(line: &str) -> Vec<String> {
+        let Some(line) = line.strip_prefix("    ") else { return vec![] };
+        line.split("  ").map(str::trim).filter_map(asked_by).collect()
+    }
+
+    fn asked_by(piece: &str) -> Option<String> {
+        let piece = piece.rsplit(" | ").next()?.split(" < ").next()?.split(" > ").next()?;
+        let words: Vec<&str> = piece.split_whitespace().filter(|w| !matches!(*w, "-t" | "-T")).collect();
+        let said = match words.as_slice() {
+            ["ssh", "alice@PORTAL", rest @ ..] => rest.join(" "),
+            ["vm" | "key" | "job" | "event" | "user" | "image" | "plan" | "host", _, ..] => piece.to_owned(),
+            _ => return None,
+        };
+        Some(said.replace("ID", "1").replace("NAME", "web1"))
+    }
+
+    #[test]
+    fn every_command_of_the_manual_is_one() {
+        use super::super::grammar::{parse, words};
+        let mut seen = 0;
+        for (page, text) in PAGES {
+            for one in text.lines().flat_map(asked) {
+                parse(&words(one.as_bytes()).unwrap()).unwrap_or_else(|e| panic!("{page}: {one}: {e}"));
+                seen += 1;
+            }
+        }
+        assert!(seen > 30, "only {seen} commands were found");
+    }
+
     #[test]
     fn what_may_follow() {
         assert!(next_words(&words("vm")).contains(&String::from("new")));

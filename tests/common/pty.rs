@@ -86,7 +86,7 @@ impl Pty {
 
     /// Waits for the end of the program; its exit status.
     pub async fn ended(&mut self) -> i32 {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = tokio::time::timeout(PATIENCE / 4, self.child.wait()).await;
         status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.screen())).unwrap().code().unwrap_or(-1)
     }
 }

@@ -17,7 +17,14 @@ pub struct RealPortal {
 }
 
 /// Removes the portal's domains, however the test ends.
-struct Sweep(String);
+pub struct Sweep(String);
+
+impl Sweep {
+    /// Of the portal of that id.
+    pub fn of(id: &str) -> Sweep {
+        Sweep(format!("twarga-{id}-"))
+    }
+}
 
 impl Drop for Sweep {
     fn drop(&mut self) {
@@ -55,7 +62,7 @@ impl RealPortal {
         );
         std::os::unix::fs::symlink(images, portal.portal.config().data_dir.join("images")).unwrap();
         let key = portal.user_with_key("alice", "user").await;
-        let sweep = Sweep(format!("twarga-{}-", portal.portal.id()));
+        let sweep = Sweep::of(portal.portal.id());
         RealPortal { portal, key, _sweep: sweep }
     }
 

@@ -89,7 +89,7 @@ sources() {
     # shellcheck disable=SC2016 # apt-get fills these in
     apt-get indextargets --format '$(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)' \
         'Created-By: Packages' 'Origin: Debian' |
-        sed -nE 's/^bookworm(-updates|-security)? (.*)/deb [signed-by='"$KEYRING"'] \2/p' |
+        sed -nE 's,^bookworm(-updates|-security)? ,deb [signed-by='"$KEYRING"'] ,p' |
         sort -u | grep . || official_sources
 }
 
@@ -132,13 +132,14 @@ set_up_apt() {
     # The host's mirror may be one that only the host can reach.
     official_sources | put "$ROOT/etc/apt/sources.list"
     # What kept the image small is not to surprise its users.
-    rm "$ROOT/etc/apt/apt.conf.d/99mmdebstrap" "$ROOT/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+    rm -f "$ROOT"/etc/apt/sources.list.d/* "$ROOT/etc/apt/apt.conf.d/99mmdebstrap" \
+        "$ROOT/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 }
 
 set_up_network() {
     put "$ROOT/etc/systemd/network/80-dhcp.network" <<'EOF'
 [Match]
-Type=ether
+Name=eth*
 
 # Nobody else can have this address: not asking saves more than a second.
 [Network]
@@ -146,7 +147,7 @@ DHCP=yes
 IPv6DuplicateAddressDetection=0
 EOF
     ln -sf ../run/systemd/resolve/stub-resolv.conf "$ROOT/etc/resolv.conf"
-    turn_on systemd-networkd
+    units enable systemd-networkd
 }
 
 # cloud-init runs once before the network, with all that SSH needs ('ds=nocloud'
@@ -173,13 +174,13 @@ cloud_final_modules: [ssh-import-id, locale, set-passwords, ntp, timezone, apt-c
 EOF
     # The generator would only find out what is known: there is a seed.
     silence_generator cloud-init-generator
-    turn_off cloud-init.service cloud-config.service cloud-init-hotplugd.socket
-    systemctl --root="$ROOT" add-wants multi-user.target cloud-init.target >&2
-    # What still happens after the first login must not be in its way.
+    units mask cloud-init.service cloud-config.service cloud-init-hotplugd.socket
+    units add-wants multi-user.target cloud-init.target
+    # Until all has started, what SSH waits for comes first and this last.
     echo "[Service]
-CPUWeight=10000" | drop_in cloud-init-local.service
+StartupCPUWeight=1000" | drop_in cloud-init-local.service
     echo "[Service]
-CPUWeight=20" | drop_in cloud-final.service
+StartupCPUWeight=50" | drop_in cloud-final.service
 }
 
 SEED=/var/lib/cloud/seed/nocloud
@@ -195,7 +196,7 @@ After=cloud-init-local.service
 # sshd itself says what is wrong with its settings.
 [Service]
 ExecStartPre=
-CPUWeight=10000
+StartupCPUWeight=1000
 EOF
     # A connection tried before the guest has its address takes seconds to recover.
     put "$ROOT/etc/systemd/system/twarga-ready.service" <<'EOF'
@@ -206,14 +207,14 @@ After=ssh.service systemd-networkd.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-CPUWeight=10000
+StartupCPUWeight=1000
 ExecStart=-/lib/systemd/systemd-networkd-wait-online --any --ipv4 -o routable --timeout=10
 ExecStart=sh -c 'echo "twarga: ssh ready" >/dev/console'
 
 [Install]
 WantedBy=multi-user.target
 EOF
-    turn_on twarga-ready.service
+    units enable twarga-ready.service
 }
 
 # Nothing here has such disks or partitions, or is asked for such things.
@@ -242,10 +243,10 @@ set_up_services() {
         silence_generator "systemd-$generator-generator"
     done
     # shellcheck disable=SC2086 # unit names have no blanks
-    turn_off $NEEDLESS_UNITS $LATER_UNITS
+    units mask $NEEDLESS_UNITS $LATER_UNITS
     # shellcheck disable=SC2086
-    systemctl --root="$ROOT" disable $NEEDLESS_TIMERS >&2
-    systemctl --root="$ROOT" set-default multi-user.target >&2
+    units disable $NEEDLESS_TIMERS
+    units set-default multi-user.target
     put_off
 }
 
@@ -262,7 +263,7 @@ After=twarga-ready.service" | drop_in "$unit.service"
         "$ROOT/lib/systemd/system/systemd-resolved.service" |
         put "$ROOT/etc/systemd/system/systemd-resolved.service"
     rm "$ROOT/etc/systemd/system/sysinit.target.wants/systemd-resolved.service"
-    turn_on systemd-resolved.service
+    units enable systemd-resolved.service
 
     # The initrd has loaded the drivers; only networkd waits for udev's word, and
     # logind for the power button.
@@ -279,7 +280,7 @@ After=twarga-ready.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-CPUWeight=20
+StartupCPUWeight=50
 ExecStart=udevadm trigger --action=add --type=subsystems
 ExecStart=udevadm trigger --action=add --type=devices
 ExecStart=journalctl --flush
@@ -291,7 +292,7 @@ ExecStart=systemd-tmpfiles --prefix=/dev --create
 [Install]
 WantedBy=multi-user.target
 EOF
-    turn_on twarga-later.service
+    units enable twarga-later.service
 }
 
 # drop_in UNIT < SETTINGS
@@ -302,8 +303,8 @@ silence_generator() {
     ln -s /dev/null "$ROOT/etc/systemd/system-generators/$1"
 }
 
-turn_on() { systemctl --root="$ROOT" enable "$@" >&2; }
-turn_off() { systemctl --root="$ROOT" mask "$@" >&2; }
+# The guest's own systemctl: the host may have none.
+units() { chroot "$ROOT" systemctl "$@" >&2; }
 
 # Nothing that two guests must not share.
 forget_identity() {
@@ -370,7 +371,7 @@ done
 
 # New disks are full of inode tables not yet written: let them be.
 mount -t ext4 -o noatime,noinit_itable /dev/vda /root && {
-    mount -t vfat -o ro,umask=077 /dev/vdb /root$SEED
+    mount -t vfat -o ro,umask=077 /dev/vdb /root$SEED 2>/dev/null
     exec switch_root /root /sbin/init
 }
 
@@ -395,7 +396,7 @@ write_recipe() {
 description = "Debian 12 with cloud-init on Linux $KERNEL_VERSION"
 ssh_user = "debian"
 kernel_args = "$KERNEL_ARGS"
-min_ram_mb = 512
+min_ram_mb = 256
 min_disk_gb = 2
 guest_agent = true
 EOF
@@ -411,6 +412,15 @@ deliver() {
 # ----------------------------------------------------------------------- start
 
 [ -d "${1:-}" ] || die "Usage: sh debian-12.sh OUTDIR (an empty directory)"
+
+# The guest's files have many owners; an ordinary user has them in a user namespace.
+if [ "$(id -u)" -ne 0 ]; then
+    need newuidmap uidmap
+    enter="unshare --map-root-user --map-auto --mount --pid --fork"
+    $enter true 2>/dev/null ||
+        die "This host gives its ordinary users no user namespace: run this as root."
+    exec $enter sh "$0" "$1"
+fi
 
 umask 022
 OUTDIR=$(cd "$1" && pwd)

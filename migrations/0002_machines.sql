@@ -1,7 +1,7 @@
 -- Machines, and the jobs that change them.
 
 CREATE TABLE vms (
-    id               INTEGER PRIMARY KEY,
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,  -- a number once given is nobody else's
     uuid             TEXT    NOT NULL UNIQUE,
     owner_id         INTEGER NOT NULL REFERENCES users (id),
     name             TEXT    NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE vms (
 CREATE UNIQUE INDEX vms_port ON vms (node, ssh_port) WHERE ssh_port IS NOT NULL;
 
 CREATE TABLE jobs (
-    id          INTEGER PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
     action      TEXT    NOT NULL,
     target      TEXT    NOT NULL,
     owner_id    INTEGER NOT NULL,

@@ -294,7 +294,7 @@ macro_rules! changes_vms {
         #[derive(Debug, Args, Serialize)]
         pub struct $verb {
             /// Their names; another's as NAME.OWNER
-            #[arg(required = true, value_name = "NAME")]
+            #[arg(required = true, num_args = 1..=64, value_name = "NAME")]
             pub names: Vec<VmRef>,
             $($(#[$field_doc])* #[arg(long)] pub $field: bool,)*
             /// Do not wait until it is done

@@ -37,6 +37,23 @@ pub fn short(text: &str, columns: usize) -> String {
     out
 }
 
+/// A JSON document with each character that could act on a terminal escaped
+/// (RFC 8259 §7): JSON itself wants that of C0 only.
+pub fn json_for_terminals(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_unsafe(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Columns that the text takes on a terminal.
 pub fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
@@ -72,6 +89,14 @@ mod tests {
     #[test]
     fn nothing_escapes() {
         assert_eq!(clean("a\u{1b}[31m\u{202e}b\u{9b}"), "a?[31m?b?");
+    }
+
+    #[test]
+    fn json_acts_on_no_terminal() {
+        let document = serde_json::to_string("a\u{9b}31m\u{202e}é").unwrap();
+        let safe = json_for_terminals(&document);
+        assert_eq!(safe, "\"a\\u009b31m\\u202eé\"");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), "a\u{9b}31m\u{202e}é");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Portal;
 use crate::error::Result;
+use crate::model::text;
 use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
 
 /// Rows a minute that strangers can cause; what is beyond is counted and
@@ -15,6 +16,9 @@ const STRANGERS_PER_MINUTE: u64 = 120;
 
 /// Details of one event, bytes: nobody fills the disk by long commands.
 const LONGEST_DETAILS: usize = 4096;
+
+/// Columns of an event's target and of its message.
+const LONGEST_WORDS: usize = 300;
 
 /// How many rows strangers have caused in this minute.
 #[derive(Debug, Default)]
@@ -48,6 +52,8 @@ impl Portal {
         if length > LONGEST_DETAILS {
             draft.details = json!({ "left_out_bytes": length });
         }
+        draft.target = draft.target.map(|t| text::short(&t, LONGEST_WORDS));
+        draft.message = text::short(&draft.message, LONGEST_WORDS);
         let event = self.store().event_insert(draft, attempt).await?;
         // No receiver is no error.
         let _ = self.inner.events.send(event.clone());
@@ -92,7 +98,7 @@ impl Portal {
             action: "session.login",
             outcome: Outcome::Failure,
             severity: Severity::Low,
-            actor: crate::model::text::short(name, 40),
+            actor: text::short(name, 40),
             actor_id: None,
             source_ip: Some(from.to_string()),
             target: None,

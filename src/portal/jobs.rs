@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -44,9 +44,18 @@ pub(super) struct JobCx {
     pub portal: Portal,
     job: watch::Sender<Job>,
     cancel: CancellationToken,
+    /// A place among the jobs at work.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl JobCx {
+    /// Only waiting is left: another job may have the place.
+    pub fn rest(&self) {
+        if let Ok(mut place) = self.place.lock() {
+            place.take();
+        }
+    }
+
     /// Tells what is being done now; `percent` of the whole is behind it.
     ///
     /// # Errors
@@ -113,7 +122,7 @@ impl Portal {
         let portal = self.clone();
         let id = job.id;
         self.inner.jobs.tasks.spawn(async move {
-            let cx = Arc::new(JobCx { portal: portal.clone(), job: tx, cancel });
+            let cx = Arc::new(JobCx { portal: portal.clone(), job: tx, cancel, place: Mutex::default() });
             portal.run_job(&cx, body).await;
             if let Ok(mut live) = portal.inner.jobs.live.lock() {
                 live.remove(&id);
@@ -126,9 +135,13 @@ impl Portal {
         F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<()>> + Send,
     {
-        let _permit = Arc::clone(&self.inner.jobs.permits).acquire_owned().await;
+        let place = Arc::clone(&self.inner.jobs.permits).acquire_owned().await.ok();
+        if let Ok(mut mine) = cx.place.lock() {
+            *mine = place;
+        }
         cx.job.send_modify(|job| job.state = JobState::Running);
         let result = body(Arc::clone(cx)).await;
+        cx.rest();
         let mut done = cx.job.borrow().clone();
         done.finished_at = Some(Time::now());
         match result {

@@ -185,7 +185,7 @@ impl Portal {
     /// Removes what the driver has of a machine, then its row.
     pub(super) async fn erase_vm(&self, vm: &Vm) -> Result<()> {
         self.driver().undefine(vm.uuid, &self.vm_dir(vm)).await?;
-        self.store().vm_delete(vm.id).await?;
+        self.store().vm_delete(vm.uuid).await?;
         self.changed();
         Ok(())
     }
@@ -290,6 +290,7 @@ async fn wait_for_ssh(cx: &Arc<JobCx>, vm: &Vm, percent: u8) -> Result<()> {
         return Ok(());
     }
     cx.step(percent, "waiting for SSH").await?;
+    cx.rest();
     cx.or_cancelled(async {
         tokio::time::timeout(BOOT_PATIENCE, answers(&cx.portal, vm)).await.unwrap_or_else(|_| {
             let minutes = BOOT_PATIENCE.as_secs() / 60;
@@ -304,12 +305,13 @@ async fn wait_for_ssh(cx: &Arc<JobCx>, vm: &Vm, percent: u8) -> Result<()> {
 }
 
 async fn answers(portal: &Portal, vm: &Vm) -> Result<()> {
+    let began = tokio::time::Instant::now();
     loop {
         let now = portal.store().vm(vm.id).await?;
         let Some(port) = now.and_then(|vm| vm.ssh_port) else {
             return Err(Error::new(Code::VmNotFound, "That VM is gone."));
         };
-        if speaks_ssh(port).await {
+        if speaks_ssh(port, LEAST_PATIENCE + began.elapsed() / 2).await {
             return Ok(());
         }
         if portal.driver().state(vm.uuid).await? != Some(DomainState::Running) {
@@ -323,16 +325,23 @@ async fn answers(portal: &Portal, vm: &Vm) -> Result<()> {
     }
 }
 
+/// The first try at a guest's SSH server lasts so long, later ones longer.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// And none longer than this.
+const MOST_PATIENCE: Duration = Duration::from_secs(20);
+
 /// User networking accepts on the host at once, whatever the guest does: only
-/// the server's own first words (RFC 4253 §4.2) tell that it is there.
-async fn speaks_ssh(port: u16) -> bool {
+/// the server's own first words (RFC 4253 §4.2) tell that it is there. A quick
+/// guest is seen soon by short tries; a slow one would never get a word out
+/// between them, and its server be kept busy with nothing else.
+async fn speaks_ssh(port: u16, patience: Duration) -> bool {
     let probe = async {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
         let mut first = [0; 4];
         stream.read_exact(&mut first).await.ok()?;
         Some(&first == b"SSH-")
     };
-    tokio::time::timeout(Duration::from_secs(2), probe).await.ok().flatten().unwrap_or(false)
+    tokio::time::timeout(patience.min(MOST_PATIENCE), probe).await.ok().flatten().unwrap_or(false)
 }
 
 async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Result<()> {
@@ -408,6 +417,7 @@ async fn stop(cx: &Arc<JobCx>, vm: &Vm, force: bool) -> Result<()> {
             // A held guest cannot hear that it should go.
             portal.driver().resume(vm.uuid).await?;
         }
+        cx.rest();
         let by_itself = portal.driver().shutdown(vm.uuid, SHUTDOWN_PATIENCE).await?;
         if !by_itself {
             cx.tell(90, "switched off: the guest did not shut down in time").await?;

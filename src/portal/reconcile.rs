@@ -149,12 +149,30 @@ impl Portal {
         Ok(())
     }
 
+    /// A domain that no row tells of: made after the backup that was brought back,
+    /// or its row was lost to a power cut. It goes; its disk is set aside, for a
+    /// missing row is no reason to lose what somebody wrote.
     async fn remove_orphan(&self, domain: &Domain) {
-        let dir = self.inner.data_dir.join("vms").join(domain.uuid.to_string());
-        let message = match self.driver().undefine(domain.uuid, &dir).await {
-            Ok(()) => format!("The domain {} belonged to no VM and was removed.", domain.name),
-            Err(e) => {
-                format!("The domain {} belongs to no VM and could not be removed: {}", domain.name, e.message)
+        let uuid = domain.uuid.to_string();
+        let dir = self.inner.data_dir.join("vms").join(&uuid);
+        let aside = self.inner.data_dir.join("orphans");
+        let kept = dir.exists()
+            && std::fs::create_dir_all(&aside)
+                .and_then(|()| std::fs::rename(&dir, aside.join(&uuid)))
+                .is_ok();
+        let message = if dir.exists() {
+            format!("The domain {} belongs to no VM, and its disk could not be set aside.", domain.name)
+        } else {
+            match self.driver().undefine(domain.uuid, &dir).await {
+                Ok(()) if kept => format!(
+                    "The domain {} belonged to no VM. It was removed, and its disk set aside in orphans/{uuid}.",
+                    domain.name
+                ),
+                Ok(()) => format!("The domain {} belonged to no VM and was removed.", domain.name),
+                Err(e) => format!(
+                    "The domain {} belongs to no VM and could not be removed: {}",
+                    domain.name, e.message
+                ),
             }
         };
         self.record_own(

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::model::text;
 use crate::portal::{Portal, Principal};
 use crate::term::{Ended, Stdio};
 
@@ -101,7 +102,7 @@ impl Shell<'_> {
     }
 
     async fn complain(&mut self, e: &Error) {
-        let text = if self.json { e.to_json() } else { e.to_string() };
+        let text = if self.json { text::json_for_terminals(&e.to_json()) } else { e.to_string() };
         let _ = self.stdio.writer.err(format!("{text}\n")).await;
     }
 
@@ -122,7 +123,8 @@ impl Shell<'_> {
     }
 
     async fn document<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Flow> {
-        let mut text = serde_json::to_string(value).map_err(Error::internal)?;
+        let document = serde_json::to_string(value).map_err(Error::internal)?;
+        let mut text = text::json_for_terminals(&document);
         text.push('\n');
         self.say(text).await
     }

@@ -284,9 +284,9 @@ impl Store {
     }
 
     /// Forgets the machine.
-    pub async fn vm_delete(&self, id: i64) -> Result<()> {
+    pub async fn vm_delete(&self, uuid: Uuid) -> Result<()> {
         self.write(move |t| {
-            t.execute("DELETE FROM vms WHERE id = ?1", [id])?;
+            t.execute("DELETE FROM vms WHERE uuid = ?1", [uuid.to_string()])?;
             Ok(())
         })
         .await

@@ -178,7 +178,7 @@ EOF
     units add-wants multi-user.target cloud-init.target
     # Until all has started, what SSH waits for comes first and this last.
     echo "[Service]
-StartupCPUWeight=1000" | drop_in cloud-init-local.service
+StartupCPUWeight=500" | drop_in cloud-init-local.service
     echo "[Service]
 StartupCPUWeight=50" | drop_in cloud-final.service
 }
@@ -196,7 +196,7 @@ After=cloud-init-local.service
 # sshd itself says what is wrong with its settings.
 [Service]
 ExecStartPre=
-StartupCPUWeight=1000
+StartupCPUWeight=500
 EOF
     # A connection tried before the guest has its address takes seconds to recover.
     put "$ROOT/etc/systemd/system/twarga-ready.service" <<'EOF'
@@ -207,7 +207,7 @@ After=ssh.service systemd-networkd.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-StartupCPUWeight=1000
+StartupCPUWeight=500
 ExecStart=-/lib/systemd/systemd-networkd-wait-online --any --ipv4 -o routable --timeout=10
 ExecStart=sh -c 'echo "twarga: ssh ready" >/dev/console'
 
@@ -287,7 +287,7 @@ ExecStart=journalctl --flush
 ExecStart=-/lib/systemd/systemd-modules-load
 ExecStart=-mount -t mqueue -o nosuid,nodev,noexec,X-mount.mkdir mqueue /dev/mqueue
 ExecStart=-kmod static-nodes --format=tmpfiles --output=/run/tmpfiles.d/static-nodes.conf
-ExecStart=systemd-tmpfiles --prefix=/dev --create
+ExecStart=systemd-tmpfiles --prefix=/dev --create --boot
 
 [Install]
 WantedBy=multi-user.target

@@ -252,7 +252,8 @@ read_seed() {
     {
         cp $SEED/hostname /etc/
         cp $SEED/authorized_keys /root/.ssh/
-        take_host_key
+        dropbearconvert openssh dropbear $SEED/ssh_host_ed25519_key \
+            /etc/dropbear/dropbear_ed25519_host_key
     } 2>/dev/null
 
     read -r name </etc/hostname
@@ -260,14 +261,6 @@ read_seed() {
     echo "127.0.0.1 localhost
 127.0.1.1 $name
 ::1 localhost ip6-localhost" >/etc/hosts
-}
-
-# A seed may also hold the key as dropbear wants it, which saves a tenth of a
-# second: the SSH string "ssh-ed25519", then one of private and public key.
-take_host_key() {
-    cp $SEED/dropbear_ed25519_host_key /etc/dropbear/ ||
-        dropbearconvert openssh dropbear $SEED/ssh_host_ed25519_key \
-            /etc/dropbear/dropbear_ed25519_host_key
 }
 
 # The question is asked in the background: dropbear starts meanwhile.

@@ -353,3 +353,10 @@ async fn events_are_filtered_as_asked() {
         assert_eq!(code(&portal, &alice, &format!("event ls {bad}"), 2).await, "usage", "{bad}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_that_people_make_up_have_bounds() {
+    let (portal, _driver, alice) = with_alice().await;
+    assert_eq!(code(&portal, &alice, "vm new big --ram 999999", 6).await, "quota");
+    assert_eq!(say(&portal, &alice, "vm new good --ram 1024 --cpu 2").await.0, 0);
+}

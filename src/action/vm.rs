@@ -96,6 +96,19 @@ impl VmNew {
     }
 }
 
+/// # Errors
+/// `quota` if the size is larger than anybody may make up.
+fn within(size: Size, most: Size) -> Result<()> {
+    if size.vcpus <= most.vcpus && size.ram_mb <= most.ram_mb && size.disk_gb <= most.disk_gb {
+        return Ok(());
+    }
+    let message = format!(
+        "A size of your own has at most {} vCPU, {} MB of memory and {} GB of disk.",
+        most.vcpus, most.ram_mb, most.disk_gb
+    );
+    Err(Error::new(Code::Quota, message).hint("`plan ls` shows the larger ones, if there are any."))
+}
+
 /// The image of those who name none: the one that is ready soonest.
 async fn choose_image(cx: &Cx, name: Option<String>) -> Result<crate::model::Image> {
     let images = cx.portal.images().clone();
@@ -122,6 +135,7 @@ impl Action for VmNew {
         let owner_id = cx.who.user_id();
         let plans = &cx.portal.config().plans;
         let custom = self.custom_size(plans.first().map(|p| p.size));
+        custom.map_or(Ok(()), |size| within(size, cx.portal.config().max_custom))?;
         let image = choose_image(cx, self.image).await?;
         let (plan, size, credits_per_hour) = size_and_price(plans, self.plan.as_deref(), custom, &image)?;
         let order = Order {

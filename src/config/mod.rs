@@ -36,6 +36,8 @@ pub struct Config {
     pub plans: Vec<Plan>,
     /// VMs that one account may have.
     pub max_vms_per_user: u32,
+    /// The largest size that people may make up for themselves; plans may be larger.
+    pub max_custom: Size,
 }
 
 /// The SSH server.
@@ -148,6 +150,7 @@ impl Default for Config {
             keep_events: 1_000_000,
             plans: Plan::built_in(),
             max_vms_per_user: 20,
+            max_custom: Size { vcpus: 4, ram_mb: 4096, disk_gb: 50 },
         }
     }
 }
@@ -232,7 +235,12 @@ impl Config {
         });
         root.section("monitor", |s| s.integer("sample_s", 1, 3600, &mut self.sample_s));
         root.section("events", |s| s.integer("keep", 1000, 1_000_000_000, &mut self.keep_events));
-        root.section("limits", |s| s.integer("vms_per_user", 0, 100_000, &mut self.max_vms_per_user));
+        root.section("limits", |s| {
+            s.integer("vms_per_user", 0, 100_000, &mut self.max_vms_per_user);
+            s.integer("custom_vcpus", 1, 512, &mut self.max_custom.vcpus);
+            s.integer("custom_ram_mb", 64, 16_777_216, &mut self.max_custom.ram_mb);
+            s.integer("custom_disk_gb", 1, 1_048_576, &mut self.max_custom.disk_gb);
+        });
         let mut plans = Vec::new();
         root.sections("plan", |s| {
             let plan = read_plan(s);

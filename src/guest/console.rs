@@ -8,6 +8,9 @@ use crate::term::{Ended, Input, Stdio};
 /// What Ctrl-] sends, as telnet and virsh have it.
 const LEAVE: u8 = 0x1d;
 
+/// How long the guest may take for what was typed at once.
+const TAKE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Carries both ways until the person leaves or the console ends.
 pub async fn run(stdio: &mut Stdio, console: DuplexStream, name: &str) -> Ended {
     let writer = stdio.writer.clone();
@@ -20,7 +23,10 @@ pub async fn run(stdio: &mut Stdio, console: DuplexStream, name: &str) -> Ended 
                 Input::Data(bytes) => {
                     let end = bytes.iter().position(|b| *b == LEAVE);
                     let before = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-                    if to.write_all(before).await.is_err() || end.is_some() {
+                    // A guest that takes no input must not keep anybody here; a
+                    // serial line loses what nobody takes.
+                    let written = tokio::time::timeout(TAKE, to.write_all(before)).await;
+                    if matches!(written, Ok(Err(_))) || end.is_some() {
                         return;
                     }
                 }

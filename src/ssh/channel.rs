@@ -3,11 +3,12 @@
 //! exit status, end of file, close.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::action::enter::VmSsh;
@@ -32,18 +33,20 @@ pub(super) enum Route {
     Guest(Arc<Entry>),
 }
 
-/// A way into a VM, opened when the first channel wants it.
+/// A way into a VM, opened when a channel wants it and it is not open.
 pub(super) struct Entry {
     pub vm: VmRef,
-    pub guest: OnceCell<Arc<Guest>>,
-    /// Told once the login there is done.
-    pub opened: tokio::sync::watch::Sender<Option<Arc<Guest>>>,
+    guest: Mutex<Option<Arc<Guest>>>,
+    /// The login there, told whenever there is a new one.
+    pub opened: watch::Sender<Option<Arc<Guest>>>,
+    /// The client wants its agent to be reached from there.
+    pub agent: AtomicBool,
 }
 
 impl Route {
     pub fn guest(vm: VmRef) -> Self {
-        let opened = tokio::sync::watch::channel(None).0;
-        Route::Guest(Arc::new(Entry { vm, guest: OnceCell::new(), opened }))
+        let opened = watch::channel(None).0;
+        Route::Guest(Arc::new(Entry { vm, guest: Mutex::default(), opened, agent: AtomicBool::new(false) }))
     }
 
     pub fn is_guest(&self) -> bool {
@@ -55,16 +58,19 @@ impl Route {
 }
 
 impl Entry {
-    /// Signs in to the VM, the first time that it is asked for.
+    /// The login in the VM that all channels share: made for the first of them,
+    /// and anew when the VM has hung up since.
     pub async fn open(&self, portal: &Portal, who: &Principal) -> Result<Arc<Guest>> {
-        let open = async {
-            let action = VmSsh { name: self.vm.clone(), command: Vec::new() };
-            let (_, guest) = portal.perform(who, action).await?;
-            let guest = Arc::new(guest);
-            self.opened.send_replace(Some(Arc::clone(&guest)));
-            Ok(guest)
-        };
-        self.guest.get_or_try_init(|| open).await.cloned()
+        let mut open = self.guest.lock().await;
+        if let Some(guest) = open.as_ref().filter(|g| !g.is_closed()) {
+            return Ok(Arc::clone(guest));
+        }
+        let action = VmSsh { name: self.vm.clone(), command: Vec::new() };
+        let (_, guest) = portal.perform(who, action).await?;
+        let guest = Arc::new(guest);
+        self.opened.send_replace(Some(Arc::clone(&guest)));
+        *open = Some(Arc::clone(&guest));
+        Ok(guest)
     }
 }
 
@@ -109,8 +115,14 @@ impl Task {
         };
         // Nobody reads once the client has closed the channel: that ends the face too.
         let writing = gone.run_until_cancelled(write(&to, output, announcements, &session));
-        let (ended, _) = tokio::join!(face, writing);
+        let done = session.kill.run_until_cancelled(async { tokio::join!(face, writing) }).await;
+        // With its reader gone, russh lets go what the client still sends; or
+        // the connection would wait for a channel that nobody reads.
         reading.abort();
+        let Some((ended, _)) = done else {
+            let _ = to.close().await;
+            return;
+        };
         self.end(&to, ended).await;
     }
 
@@ -130,6 +142,9 @@ impl Task {
     }
 
     async fn enter(&self, stdio: &mut Stdio, entry: &Entry, what: Run, agent: bool) -> Result<Ended> {
+        if agent {
+            entry.agent.store(true, Ordering::Relaxed);
+        }
         let guest = entry.open(&self.portal, &self.who).await?;
         relay::run(stdio, &guest, what, agent).await
     }

@@ -3,12 +3,14 @@
 //! enter, or something inside one: there is no way to the portal's own host.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::channel::Route;
 use crate::action::enter::VmForward;
@@ -17,6 +19,8 @@ use crate::model::name::VmRef;
 use crate::portal::entry::Forward;
 use crate::portal::{Portal, Principal, Session};
 
+/// Connections to the client's agent at once.
+const AGENTS: usize = 16;
 /// Bytes read at once from a VM: as many as fit a packet.
 const CHUNK: usize = 32 * 1024;
 
@@ -184,23 +188,25 @@ where
     }
 }
 
-/// Takes what a guest wants of the client's agent to the client, so long as the
-/// connection lives. Clients that did not ask for it refuse by themselves.
+/// Takes what a guest wants of the client's agent to the client, if that asked
+/// for it, so long as the connection lives.
 pub(super) fn agents(route: &Route, handle: Handle, session: Arc<Session>) {
     let Route::Guest(entry) = route else { return };
+    let entry = Arc::clone(entry);
     let mut opened = entry.opened.subscribe();
     tokio::spawn(async move {
         let kill = session.kill.clone();
+        let places = Arc::new(Semaphore::new(AGENTS));
         let work = async {
-            let Ok(guest) = opened.wait_for(Option::is_some).await.map(|g| g.clone()) else { return };
-            let Some(guest) = guest else { return };
-            while let Some(wanted) = guest.next_agent().await {
-                let (handle, session) = (handle.clone(), Arc::clone(&session));
-                tokio::spawn(async move {
-                    if let Ok(agent) = handle.channel_open_agent().await {
-                        between(agent, wanted, &session).await;
-                    }
-                });
+            while let Ok(()) = opened.changed().await {
+                let Some(guest) = opened.borrow_and_update().clone() else { continue };
+                while let Some(wanted) = guest.next_agent().await {
+                    let asked = entry.agent.load(Ordering::Relaxed);
+                    let place = Arc::clone(&places).try_acquire_owned().ok().filter(|_| asked);
+                    // Unasked for, or too many at once: dropping it closes it.
+                    let Some(place) = place else { continue };
+                    tokio::spawn(one_agent(handle.clone(), wanted, Arc::clone(&session), place));
+                }
             }
         };
         tokio::select! {
@@ -208,4 +214,15 @@ pub(super) fn agents(route: &Route, handle: Handle, session: Arc<Session>) {
             () = kill.cancelled() => {}
         }
     });
+}
+
+async fn one_agent(
+    handle: Handle,
+    wanted: Channel<russh::client::Msg>,
+    session: Arc<Session>,
+    _place: OwnedSemaphorePermit,
+) {
+    if let Ok(agent) = handle.channel_open_agent().await {
+        between(agent, wanted, &session).await;
+    }
 }

@@ -140,9 +140,10 @@ impl Life {
                 _ = &mut running => return,
                 () = self.watch(&handle, &session) => {}
             }
+            session.kill.cancel();
         }
         cut.cancel();
-        let _ = running.await;
+        let _ = tokio::time::timeout(GOODBYE, running).await;
     }
 
     /// The place among the startups is free again.

@@ -108,11 +108,12 @@ impl Task {
         let announcements = session.listen();
         let gone = CancellationToken::new();
         let reading = tokio::spawn(read(from, input, Arc::clone(&session), gone.clone().drop_guard()));
-        let face = async {
+        // Boxed: most of a session's memory is in here.
+        let face = Box::pin(async {
             let ended = self.face(&mut stdio, what, wishes.agent).await;
             drop(stdio);
             ended
-        };
+        });
         // Nobody reads once the client has closed the channel: that ends the face too.
         let writing = gone.run_until_cancelled(write(&to, output, announcements, &session));
         let done = session.kill.run_until_cancelled(async { tokio::join!(face, writing) }).await;

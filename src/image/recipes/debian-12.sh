@@ -84,21 +84,14 @@ install_debian() {
         die "Debian 12 could not be installed: the lines above say why."
 }
 
-# Where this host gets bookworm from; else where everyone does.
+# Where this host gets bookworm from.
 sources() {
     # shellcheck disable=SC2016 # apt-get fills these in
     apt-get indextargets --format '$(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)' \
         'Created-By: Packages' 'Origin: Debian' |
         sed -nE 's,^bookworm(-updates|-security)? ,deb [signed-by='"$KEYRING"'] ,p' |
-        sort -u | grep . || official_sources
-}
-
-official_sources() {
-    cat <<EOF
-deb [signed-by=$KEYRING] http://deb.debian.org/debian bookworm main
-deb [signed-by=$KEYRING] http://deb.debian.org/debian bookworm-updates main
-deb [signed-by=$KEYRING] http://deb.debian.org/debian-security bookworm-security main
-EOF
+        sort -u | grep . ||
+        die "This host's apt knows no source of Debian 12 (bookworm): add one, and run 'apt-get update'."
 }
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -129,8 +122,8 @@ kernel_package() {
 # ----------------------------------------------------------- setting it all up
 
 set_up_apt() {
-    # The host's mirror may be one that only the host can reach.
-    official_sources | put "$ROOT/etc/apt/sources.list"
+    # The guest asks where the host asks.
+    put "$ROOT/etc/apt/sources.list" <"$WORK/sources.list"
     # What kept the image small is not to surprise its users.
     rm -f "$ROOT"/etc/apt/sources.list.d/* "$ROOT/etc/apt/apt.conf.d/99mmdebstrap" \
         "$ROOT/etc/dpkg/dpkg.cfg.d/99mmdebstrap"

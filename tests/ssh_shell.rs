@@ -370,3 +370,18 @@ async fn sizes_that_people_make_up_have_bounds() {
     assert_eq!(code(&portal, &alice, "vm new big --ram 999999", 6).await, "quota");
     assert_eq!(say(&portal, &alice, "vm new good --ram 1024 --cpu 2").await.0, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_command_makes_no_long_row_of_the_audit() {
+    let (portal, _driver, alice) = with_alice().await;
+    let names = |count: usize| (0..count).map(|i| format!("a{i:031}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(code(&portal, &alice, &format!("vm start {}", names(65)), 2).await, "usage");
+    assert_eq!(code(&portal, &alice, &format!("vm start {}", names(64)), 3).await, "vm.not_found");
+    let events = json(&portal.run(&alice, "alice", &["event ls --action vm.start --json"]).await);
+    let target = events[0]["target"].as_str().unwrap();
+    assert!(target.starts_with("a000") && target.chars().count() <= 300, "{}", target.len());
+    let long = format!("event ls --action {}", "x".repeat(20_000));
+    assert_eq!(say(&portal, &alice, &long).await.0, 0);
+    let events = json(&portal.run(&alice, "alice", &["event ls --action event.ls --json"]).await);
+    assert!(events.to_string().contains("left_out_bytes") && events.to_string().len() < 20_000);
+}

@@ -70,6 +70,7 @@ codes! {
     // code             as scripts see it       exit         what to do next
     Internal            "internal"              Failed       "The portal's log says more. Please report it.";
     Cancelled           "cancelled"             Failed       "";
+    Interrupted         "job.interrupted"       Failed       "`job retry ID` does it again.";
     Usage               "usage"                 Usage        "`help` lists the commands.";
     UnknownCommand      "usage.unknown_command" Usage        "`help` lists the commands.";
     BadName             "usage.name"            Usage        "A VM's name: a letter, then letters, digits or `-`, at most 32, all lower case.";
@@ -82,6 +83,7 @@ codes! {
     ImageNotFound       "image.not_found"       NotFound     "`image ls` shows what there is.";
     PlanNotFound        "plan.not_found"        NotFound     "`plan ls` shows what there is.";
     JobNotFound         "job.not_found"         NotFound     "`job ls` shows yours.";
+    SessionNotFound     "session.not_found"     NotFound     "`session ls` shows yours.";
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
     EventNotFound       "event.not_found"       NotFound     "`event ls` shows the latest.";
@@ -186,11 +188,11 @@ impl From<std::io::Error> for Error {
         match e.kind() {
             std::io::ErrorKind::StorageFull => {
                 Error::new(Code::BackendUnavailable, "The portal's disk is full.")
-                    .hint("An administrator must free some space.")
+                    .hint("An administrator must free some space; then all goes on by itself.")
             }
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 Error::new(Code::BackendUnavailable, "The portal's disk is read-only.")
-                    .hint("An administrator must mend it.")
+                    .hint("An administrator must mend it; the host's kernel log says why.")
             }
             std::io::ErrorKind::TimedOut => Error::new(Code::TimedOut, "It took too long."),
             _ => Error::internal(e),

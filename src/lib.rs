@@ -7,7 +7,7 @@
 //! ```text
 //! model ← store, driver, image, guest ← portal ← action ← shell, tui ← ssh ← cli
 //!                                          └── http reads what the portal publishes
-//! error, config, term, algorithms: below everything
+//! error, config, term, algorithms, crash: below everything
 //! ```
 //!
 //! | place | what is there |
@@ -17,6 +17,8 @@
 //! | [`config`] | `twarga.toml`, with every mistake and its line |
 //! | [`term`] | the two ends of a session as faces see them; a terminal's bytes as keys |
 //! | [`algorithms`] | the SSH algorithms that are spoken, on both sides |
+//! | [`memory`] | what is not needed any more goes back to the system |
+//! | `crash` | in debug builds: where a test lets the portal die |
 //! | [`store`] | the only SQL: a writer's thread, pooled readers, migrations |
 //! | [`driver`] | the trait `Driver`; libvirt; a mock; the NoCloud seed |
 //! | [`image`] | the catalogue of images: manifests, hashes, recipes |
@@ -49,17 +51,19 @@
 //! - **Text from outside** passes `model::text` before it reaches a terminal.
 //! - **Nobody reaches the host.** A forward names a VM that the account may enter, or
 //!   something inside one.
-//! - `unsafe` lives in `driver::libvirt` alone.
+//! - `unsafe` lives in `driver::libvirt`, and as two calls in `memory`.
 
 pub mod action;
 pub mod algorithms;
 pub mod cli;
 pub mod config;
+mod crash;
 pub mod driver;
 pub mod error;
 pub mod guest;
 pub mod http;
 pub mod image;
+pub mod memory;
 pub mod model;
 pub mod portal;
 pub mod shell;

@@ -1,11 +1,13 @@
-//! `job`: long work, to be watched and stopped.
+//! `job`: long work, to be watched, stopped, and done again.
 
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::error::Result;
-use crate::model::{Category, Job, Permission};
+use super::vm::{ChangesVms, VmDestroy, VmNew, VmPause, VmRestart, VmResume, VmStart, VmStop};
+use crate::error::{Code, Error, Result};
+use crate::model::job::JobRequest;
+use crate::model::{Category, Job, JobState, Permission, Vm};
 use crate::portal::{Action, Cx, Target};
 
 /// The latest jobs
@@ -98,5 +100,146 @@ impl Action for JobCancel {
         let following = cx.portal.follow_job(id).await?;
         cx.portal.cancel_job(id)?;
         Ok(following)
+    }
+}
+
+/// Do again what a job did that failed, was cancelled or was interrupted
+#[derive(Debug, Args, Serialize)]
+pub struct JobRetry {
+    /// Its number
+    pub id: i64,
+    /// Do not wait until it is done
+    #[arg(long)]
+    #[serde(skip)]
+    pub no_wait: bool,
+}
+
+impl Action for JobRetry {
+    const NAME: &'static str = "job.retry";
+    const PERMISSION: Permission = Permission::VmWrite;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Job;
+
+    fn target(&self) -> Target {
+        Target::Job(self.id)
+    }
+
+    /// Goes through the door again with what the job was asked to do: that is
+    /// authorised as it is now, and in the audit under its own name.
+    async fn run(self, cx: &Cx) -> Result<Job> {
+        let job = cx.portal.job_now(cx.job()?.clone());
+        is_worth_it(&job)?;
+        let request = cx.portal.store().job_request(job.id).await?;
+        let request = request.ok_or_else(|| {
+            refuse(format!("What job {} was asked to do is not known any more.", job.id), "Ask for it again.")
+        })?;
+        let vm = match job.vm_id {
+            Some(id) => cx.portal.store().vm(id).await?,
+            None => None,
+        };
+        match (request, vm) {
+            (request @ JobRequest::New { .. }, None) => order_again(cx, &job, request).await,
+            (JobRequest::New { .. }, Some(vm)) => Err(refuse(
+                format!("“{}” is there already: it is {}.", vm.name, vm.state),
+                format!("`vm show {}` tells more.", vm.full_name()),
+            )),
+            (_, None) => Err(refuse(format!("“{}” is gone.", job.target), "There is nothing left to do.")),
+            (request, Some(vm)) => change_again(cx, &vm, request).await,
+        }
+    }
+}
+
+fn refuse(message: String, hint: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(Code::JobState, message).hint(hint)
+}
+
+fn is_worth_it(job: &Job) -> Result<()> {
+    let id = job.id;
+    match job.state {
+        JobState::Failed | JobState::Cancelled | JobState::Interrupted => Ok(()),
+        JobState::Queued | JobState::Running => {
+            Err(refuse(format!("Job {id} is still at work."), format!("`job watch {id}` waits for it.")))
+        }
+        JobState::Succeeded => Err(refuse(format!("Job {id} succeeded."), "There is nothing to do again.")),
+    }
+}
+
+async fn order_again(cx: &Cx, job: &Job, request: JobRequest) -> Result<Job> {
+    let JobRequest::New { name, image, plan, ram_mb, vcpus, disk_gb, tags, user_data } = request else {
+        return Err(Error::internal("an order that is none"));
+    };
+    if job.owner_id != cx.who.user_id() {
+        // It would be the asker's VM, not the owner's.
+        return Err(Error::new(Code::Forbidden, "Only its owner can order that VM again.")
+            .hint(format!("`vm new {name}` makes one of your own.")));
+    }
+    if user_data {
+        return Err(refuse(
+            format!("The user data of “{name}” is not kept: it may hold secrets."),
+            format!("`vm new {name} --user-data -` takes it again."),
+        ));
+    }
+    let name = name.parse().map_err(|_| Error::internal("an order without a name"))?;
+    let order = VmNew {
+        name,
+        image,
+        plan,
+        ram: ram_mb,
+        cpu: vcpus,
+        disk: disk_gb,
+        user_data: None,
+        tags,
+        no_wait: true,
+    };
+    cx.portal.perform(&cx.who, order).await
+}
+
+async fn change_again(cx: &Cx, vm: &Vm, request: JobRequest) -> Result<Job> {
+    let name = vm.full_name().parse().map_err(|_| Error::internal("a VM without a name"))?;
+    let (names, no_wait) = (vec![name], true);
+    match request {
+        JobRequest::New { .. } => Err(Error::internal("a change that is none")),
+        JobRequest::Start => again(cx, vm, VmStart { names, no_wait }).await,
+        JobRequest::Stop { force } => again(cx, vm, VmStop { names, force, no_wait }).await,
+        JobRequest::Restart { force } => again(cx, vm, VmRestart { names, force, no_wait }).await,
+        JobRequest::Pause => again(cx, vm, VmPause { names, no_wait }).await,
+        JobRequest::Resume => again(cx, vm, VmResume { names, no_wait }).await,
+        // It was confirmed the first time, and this is the very same VM.
+        JobRequest::Destroy => again(cx, vm, VmDestroy { names, yes: true, no_wait }).await,
+    }
+}
+
+async fn again<A: ChangesVms>(cx: &Cx, vm: &Vm, action: A) -> Result<Job> {
+    let mut jobs = cx.portal.perform(&cx.who, Again { action, vm_id: vm.id }).await?;
+    jobs.pop().ok_or_else(|| Error::internal("a change without a job"))
+}
+
+/// A change of the very VM that it was for: another may have got its name.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Again<A> {
+    action: A,
+    #[serde(skip)]
+    vm_id: i64,
+}
+
+impl<A: ChangesVms> Action for Again<A> {
+    const NAME: &'static str = A::NAME;
+    const PERMISSION: Permission = A::PERMISSION;
+    const CATEGORY: Category = A::CATEGORY;
+    type Output = Vec<Job>;
+
+    fn target(&self) -> Target {
+        self.action.target()
+    }
+
+    async fn run(self, cx: &Cx) -> Result<Vec<Job>> {
+        if cx.vm()?.id != self.vm_id {
+            return Err(refuse(
+                format!("“{}” is another VM now.", cx.vm()?.name),
+                "There is nothing left to do.",
+            ));
+        }
+        self.action.run(cx).await
     }
 }

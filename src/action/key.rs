@@ -8,7 +8,7 @@ use crate::model::{Category, Permission, SshKey, text};
 use crate::portal::{Action, Cx, keys};
 
 /// Keys that one account may have.
-const MOST: usize = 100;
+const MOST: u32 = 100;
 
 /// Your keys
 #[derive(Debug, Args, Serialize)]
@@ -52,12 +52,7 @@ impl Action for KeyAdd {
 
     async fn run(self, cx: &Cx) -> Result<SshKey> {
         let key = keys::parse_public(&self.key.join(" "))?;
-        let id = cx.who.user_id();
-        if cx.portal.store().keys(id).await?.len() >= MOST {
-            return Err(Error::new(Code::Quota, format!("An account has at most {MOST} keys."))
-                .hint("`key rm` removes one."));
-        }
-        cx.portal.store().key_insert(id, key).await
+        cx.portal.store().key_insert(cx.who.user_id(), key, MOST).await
     }
 }
 

@@ -9,5 +9,6 @@ pub mod event;
 pub mod host;
 pub mod job;
 pub mod key;
+pub mod session;
 pub mod user;
 pub mod vm;

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Code, Error, Result};
+use crate::model::job::JobRequest;
 use crate::model::name::VmRef;
 use crate::model::{Category, Job, Permission, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
@@ -77,6 +78,20 @@ impl VmNew {
         })
     }
 
+    /// The words of the order, for another try; user data stays out.
+    fn request(&self) -> JobRequest {
+        JobRequest::New {
+            name: self.name.to_string(),
+            image: self.image.clone(),
+            plan: self.plan.clone(),
+            ram_mb: self.ram,
+            vcpus: self.cpu,
+            disk_gb: self.disk,
+            tags: self.tags.clone(),
+            user_data: self.user_data.is_some(),
+        }
+    }
+
     fn check(&self) -> Result<()> {
         if self.user_data.as_ref().is_some_and(|d| d.len() > LONGEST_USER_DATA) {
             return Err(Error::usage(format!(
@@ -132,6 +147,7 @@ impl Action for VmNew {
 
     async fn run(self, cx: &Cx) -> Result<Job> {
         self.check()?;
+        let request = self.request();
         let owner_id = cx.who.user_id();
         let plans = &cx.portal.config().plans;
         let custom = self.custom_size(plans.first().map(|p| p.size));
@@ -147,6 +163,7 @@ impl Action for VmNew {
             credits_per_hour,
             user_data: self.user_data,
             tags: self.tags,
+            request,
         };
         Ok(cx.portal.order_vm(order).await?.1)
     }
@@ -434,6 +451,9 @@ impl Action for VmStats {
         if !matches!(vm.state, VmState::Running | VmState::Paused) {
             return Err(Error::new(Code::VmNotRunning, format!("“{}” is {}.", vm.name, vm.state))
                 .hint(format!("`vm start {}` starts it.", vm.name)));
+        }
+        if let Some(away) = cx.portal.driver_away() {
+            return Err(away);
         }
         let uuid = vm.uuid;
         let mut samples = cx.portal.vm_samples();

@@ -7,32 +7,28 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::database::{self, DATABASE};
 use super::say;
 use super::serve::DataLock;
 use crate::config::Config;
+use crate::crash;
 use crate::error::{Code, Error, Result};
 use crate::model::Time;
+use crate::portal::PortalKeys;
 use crate::portal::keys::write_secret;
 use crate::store::Store;
 
-const DATABASE: &str = "twarga.db";
 const KEYS: &str = "host-keys";
+/// Of the files that make up a database.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 /// The largest key file that is brought back.
 const LARGEST_KEY: u64 = 1 << 20;
 
 pub(super) async fn backup(config: &Config, file: &Path) -> Result<()> {
-    let path = config.data_dir.join(DATABASE);
-    if !path.exists() {
-        return Err(Error::new(
-            Code::DatabaseUnavailable,
-            format!("There is no database at {}.", path.display()),
-        )
-        .hint("Name the portal's configuration with `--config`."));
-    }
-    let store = Store::open(&path)?;
+    let path = database::existing(config)?;
     let copy = tempfile_beside(file, "db");
-    store.backup_to(copy.clone()).await?;
-    let written = write_archive(config, &copy, file);
+    let copied = Store::copy(&path, &copy);
+    let written = copied.and_then(|()| write_archive(config, &copy, file));
     let _ = std::fs::remove_file(&copy);
     written?;
     say(format_args!(
@@ -66,8 +62,11 @@ fn write_archive(config: &Config, database: &Path, file: &Path) -> Result<()> {
         archive.append_path_with_name(database, DATABASE)?;
         for entry in std::fs::read_dir(&config.host_key_dir)? {
             let entry = entry?;
-            if entry.file_type()?.is_file() {
-                archive.append_path_with_name(entry.path(), Path::new(KEYS).join(entry.file_name()))?;
+            let name = entry.file_name();
+            // Only what `restore` takes; no key is hidden or that large.
+            let hidden = name.to_str().is_none_or(|n| n.starts_with('.'));
+            if entry.file_type()?.is_file() && !hidden && entry.metadata()?.len() <= LARGEST_KEY {
+                archive.append_path_with_name(entry.path(), Path::new(KEYS).join(name))?;
             }
         }
         archive.finish()?;
@@ -96,17 +95,37 @@ pub(super) fn restore(config: &Config, file: &Path) -> Result<()> {
     let keys = checked.inspect_err(|_| {
         let _ = std::fs::remove_file(&staged);
     })?;
+    database::unfinished(config, file)?;
+    crash::point("restoring");
     let path = config.data_dir.join(DATABASE);
     let aside = set_aside(&path)?;
-    std::fs::create_dir_all(&config.host_key_dir)?;
-    for (name, content) in keys {
-        write_secret(&config.host_key_dir.join(name), &content)?;
-    }
+    crash::point("set aside");
+    put_keys(&config.host_key_dir, &keys)?;
+    crash::point("keys are back");
     std::fs::rename(&staged, &path)?;
+    crash::point("database is back");
+    database::finished(config)?;
     if let Some(aside) = aside {
         say(format_args!("The database of before is kept as {}.", aside.display()));
     }
     say(format_args!("Restored from {}. `twarga serve` starts the portal.", file.display()));
+    Ok(())
+}
+
+/// Writes the keys where the portal looks for them. Others that have their names
+/// are kept beside them.
+fn put_keys(dir: &Path, keys: &Keys) -> Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for (name, content) in keys {
+        let path = dir.join(name);
+        match std::fs::read(&path) {
+            Ok(there) if there == **content => continue,
+            Ok(_) => std::fs::rename(&path, dir.join(format!("{name}.before-{}", Time::now().millis())))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e.into()),
+        }
+        write_secret(&path, content)?;
+    }
     Ok(())
 }
 
@@ -121,21 +140,34 @@ fn remove_sidecars(database: &Path) {
 
 /// Moves the database of before away, with what belongs to it: nothing is lost.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>> {
-    if !path.exists() {
+    let with = |p: &Path, suffix: &str| {
+        let mut name = p.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    // A log without its database would be taken for one of the restored one's.
+    if !SUFFIXES.iter().any(|suffix| with(path, suffix).exists()) {
         return Ok(None);
     }
     let aside = path.with_extension(format!("db.before-{}", Time::now().millis()));
-    for suffix in ["", "-wal", "-shm"] {
-        let with = |p: &Path| {
-            let mut name = p.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        if with(path).exists() {
-            std::fs::rename(with(path), with(&aside))?;
+    for suffix in SUFFIXES {
+        if with(path, suffix).exists() {
+            std::fs::rename(with(path, suffix), with(&aside, suffix))?;
         }
     }
     Ok(Some(aside))
+}
+
+/// # Errors
+/// Why the portal could not use that file of its keys' folder.
+fn check_key(name: &str, content: &[u8]) -> Result<(), String> {
+    if content.len() as u64 > LARGEST_KEY {
+        return Err(format!("{name} is larger than any key"));
+    }
+    if PortalKeys::names(name) && !PortalKeys::is_private(content) {
+        return Err(format!("{name} is not a private SSH key"));
+    }
+    Ok(())
 }
 
 type Keys = Vec<(String, zeroize::Zeroizing<Vec<u8>>)>;
@@ -163,7 +195,8 @@ fn unpack(archive: File, database: &Path) -> Result<Keys, String> {
             }
             [KEYS, name] if !name.starts_with('.') => {
                 let mut content = zeroize::Zeroizing::new(Vec::new());
-                entry.by_ref().take(LARGEST_KEY).read_to_end(&mut content).map_err(|e| e.to_string())?;
+                entry.by_ref().take(LARGEST_KEY + 1).read_to_end(&mut content).map_err(|e| e.to_string())?;
+                check_key(name, &content)?;
                 keys.push(((*name).to_owned(), content));
             }
             _ => return Err(String::from("it holds files that do not belong there")),

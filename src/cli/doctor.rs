@@ -1,15 +1,19 @@
 //! `twarga doctor`: everything the portal needs, one line a check, with the mend.
+//! It looks, and changes nothing: a portal may be serving.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::say;
+use super::serve::DataLock;
 use crate::config::Config;
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::image::Catalogue;
 use crate::model::Status;
 use crate::model::text::bytes;
@@ -17,6 +21,10 @@ use crate::store::Store;
 
 /// Less than this and the first VMs will not fit.
 const LEAST_DISK_BYTES: u64 = 5 << 30;
+
+/// Less than this and the portal itself does not go on: nothing can be written
+/// down, so nothing is done.
+const FULL_BYTES: u64 = 16 << 20;
 
 /// Flags of `twarga doctor`.
 #[derive(Debug, Args)]
@@ -87,43 +95,68 @@ async fn examine(config: &Config) -> Vec<Finding> {
 
 fn data_dir(config: &Config) -> Finding {
     let dir = config.data_dir.display();
-    let probe = config.data_dir.join(format!(".doctor-{}", uuid::Uuid::new_v4().simple()));
-    let written = std::fs::create_dir_all(&config.data_dir).and_then(|()| std::fs::write(&probe, b"x"));
-    let _ = std::fs::remove_file(&probe);
-    match written {
-        Ok(()) => good("data dir", format!("{dir} can be written.")),
+    match writable(&config.data_dir) {
+        Ok(true) => good("data dir", format!("{dir} can be written.")),
+        Ok(false) => good("data dir", format!("{dir} is not there yet: `twarga serve` makes it.")),
         Err(e) => bad(
             "data dir",
             format!("{dir} cannot be written: {e}."),
-            "Set `data_dir`, or give the folder to whoever runs the portal.",
+            if e == Errno::ROFS {
+                "The disk is mounted read-only: the host's kernel log says why. Mend it, or set `data_dir`."
+            } else {
+                "Set `data_dir`, or give the folder to whoever runs the portal."
+            },
         ),
     }
 }
 
+/// Whether the folder is there; one that is not must be possible to make. A file
+/// without a name is written: a broken filesystem says that it can be written to
+/// until somebody does.
+fn writable(dir: &Path) -> Result<bool, Errno> {
+    let dir = std::path::absolute(dir).map_err(|_| Errno::INVAL)?;
+    let there = dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"));
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(rustix::fs::CWD, there, wanted, AtFlags::EACCESS)?;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match rustix::fs::open(there, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => drop(rustix::io::write(&file, b"x")?),
+        // Some filesystems have no such files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {}
+        Err(e) => return Err(e),
+    }
+    Ok(there == dir)
+}
+
 fn database(config: &Config) -> Finding {
     let path = config.data_dir.join("twarga.db");
-    if !path.exists() {
-        return good("database", "There is none yet: `twarga serve` makes it.");
-    }
-    match Store::open(&path) {
-        Ok(_) => good("database", format!("{} is whole.", path.display())),
+    match Store::examine(&path) {
+        Ok(()) if !path.exists() => good("database", "There is none yet: `twarga serve` makes it."),
+        Ok(()) => good("database", format!("{} is whole.", path.display())),
         Err(e) => bad("database", e.message, e.hint.into_owned()),
     }
 }
 
 fn keys(config: &Config) -> Finding {
-    match crate::portal::PortalKeys::open(&config.host_key_dir) {
-        Ok(_) => good("host keys", format!("{} holds them.", config.host_key_dir.display())),
+    let dir = config.host_key_dir.display();
+    match crate::portal::PortalKeys::missing(&config.host_key_dir) {
+        Ok(0) => good("host keys", format!("{dir} holds them.")),
+        Ok(_) => good("host keys", format!("Not all are in {dir} yet: `twarga serve` makes them.")),
         Err(e) => bad("host keys", e.message, e.hint.into_owned()),
     }
 }
 
 fn disk(config: &Config) -> Finding {
-    match rustix::fs::statvfs(&config.data_dir) {
+    let dir = std::path::absolute(&config.data_dir).unwrap_or_default();
+    let there = dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(there) {
         Ok(fs) => {
             let free = fs.f_bavail.saturating_mul(fs.f_frsize);
             let message = format!("{} are free in {}.", bytes(free), config.data_dir.display());
-            if free < LEAST_DISK_BYTES {
+            if free < FULL_BYTES || fs.f_files > 0 && fs.f_favail == 0 {
+                let mend = "Free some space there: until then the portal lets nobody in and does nothing.";
+                bad("disk space", format!("The disk is full. {message}"), mend)
+            } else if free < LEAST_DISK_BYTES {
                 poor("disk space", message, "Free some, or set `data_dir` to a larger disk.")
             } else {
                 good("disk space", message)
@@ -160,17 +193,15 @@ fn port(name: &'static str, address: std::net::SocketAddr, key: &str, config: &C
     match TcpListener::bind(address) {
         Ok(_) => good(name, format!("{address} is free.")),
         // A portal that serves has the port: that is as it should be.
-        Err(_) if is_served(config) => good(name, format!("{address} is the running portal's.")),
+        Err(_) if DataLock::is_held(&config.data_dir) => {
+            good(name, format!("{address} is the running portal's."))
+        }
         Err(e) => bad(
             name,
             format!("{address} cannot be had: {e}."),
             format!("Set `{key}`, or stop what listens there."),
         ),
     }
-}
-
-fn is_served(config: &Config) -> bool {
-    super::serve::DataLock::take(&config.data_dir).is_err_and(|e| e.code == Code::Exists)
 }
 
 #[cfg(feature = "libvirt")]

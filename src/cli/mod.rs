@@ -1,6 +1,7 @@
 //! The program on the host: `twarga serve` and what its owner needs beside it.
 
 mod backup;
+mod database;
 mod doctor;
 mod serve;
 mod setup;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::say;
+use super::{database, say};
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::error::{Code, Error, Result};
@@ -20,6 +20,11 @@ use crate::store::Store;
 
 /// How long jobs may go on after the signal to stop.
 const JOBS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the status page may take to end; it takes a fraction of a second.
+const HTTP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The file in the data directory that is locked.
+const LOCK: &str = "twarga.lock";
 
 /// The data directory, held by one process at a time.
 #[derive(Debug)]
@@ -29,23 +34,34 @@ impl DataLock {
     /// # Errors
     /// `exists` if another portal holds it.
     pub fn take(data_dir: &Path) -> Result<Self> {
-        std::fs::create_dir_all(data_dir).map_err(|e| {
-            Error::new(
-                Code::Config,
-                format!("The data directory {} cannot be made: {e}.", data_dir.display()),
-            )
-        })?;
-        let path = data_dir.join("twarga.lock");
-        let file =
-            File::options().create(true).append(true).open(&path).map_err(|e| {
-                Error::new(Code::Config, format!("{} cannot be written: {e}.", path.display()))
-            })?;
+        std::fs::create_dir_all(data_dir).map_err(|e| cannot_write(data_dir, "cannot be made", &e))?;
+        let path = data_dir.join(LOCK);
+        let opened = File::options().create(true).append(true).open(path);
+        let file = opened.map_err(|e| cannot_write(data_dir, "cannot be written to", &e))?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             Error::new(Code::Exists, format!("Another portal is serving from {}.", data_dir.display()))
                 .hint("Stop it first, or set another `data_dir`.")
         })?;
         Ok(DataLock(file))
     }
+
+    /// Whether a portal holds it; nothing is made.
+    pub fn is_held(data_dir: &Path) -> bool {
+        let Ok(file) = File::open(data_dir.join(LOCK)) else { return false };
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
+    }
+}
+
+fn cannot_write(data_dir: &Path, what: &str, e: &std::io::Error) -> Error {
+    let message = format!("The data directory {} {what}: {e}.", data_dir.display());
+    let hint = match e.kind() {
+        std::io::ErrorKind::StorageFull => "Free some space there, or set another `data_dir`.",
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            "The disk is mounted read-only: the host's kernel log says why. Mend it, or set another `data_dir`."
+        }
+        _ => "Set `data_dir`, or give the folder to whoever runs the portal.",
+    };
+    Error::new(Code::Config, message).hint(hint)
 }
 
 /// The libvirt driver as it is configured.
@@ -92,9 +108,48 @@ fn start_logging() {
 pub(super) async fn run(config: Config) -> Result<()> {
     start_logging();
     // From here on: a signal that comes early ends the portal in good order too.
-    let told = Signals::listen()?;
-    let _lock = DataLock::take(&config.data_dir)?;
-    let store = Store::open(&config.data_dir.join("twarga.db"))?;
+    let mut told = Signals::listen()?;
+    // Kept to the process's last moment: a call to a hung backend may outlive
+    // this function, and the next portal must not meet it.
+    std::mem::forget(DataLock::take(&config.data_dir)?);
+    database::look(&config)?;
+    // In a task of its own: a hung backend or a long migration must not keep
+    // the signal waiting.
+    let mut starting = tokio::spawn(start(config));
+    let parts = tokio::select! {
+        started = &mut starting => started??,
+        () = told.come() => {
+            starting.abort();
+            tracing::info!("stopped while it started");
+            return Ok(());
+        }
+    };
+    let Parts { portal, server, http } = parts;
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    told.come().await;
+    tracing::info!("stopping");
+    stop.cancel();
+    let jobs = portal.finish_jobs(JOBS_PATIENCE);
+    let (served, ()) = tokio::join!(serving, jobs);
+    served?;
+    let http = tokio::task::spawn_blocking(move || http.stop());
+    if tokio::time::timeout(HTTP_PATIENCE, http).await.is_err() {
+        tracing::warn!("the status page was cut");
+    }
+    Ok(())
+}
+
+/// What serves.
+struct Parts {
+    portal: Portal,
+    server: Server,
+    http: HttpServer,
+}
+
+/// Wires the parts together, and says where they are.
+async fn start(config: Config) -> Result<Parts> {
+    let store = Store::open(&database::path(&config))?;
     let driver = driver(&config)?;
     let portal = Portal::open(config, store, driver).await?;
     let server = Server::bind(portal.clone()).await?;
@@ -111,17 +166,9 @@ pub(super) async fn run(config: Config) -> Result<()> {
     say(format_args!("Sign in:      ssh -p {} admin@localhost", address.port()));
     say(format_args!("Status page:  http://{}/", http.addr()));
     portal.start_background();
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(server.run(stop.clone()));
     tracing::info!(ssh = %address, http = %http.addr(), "serving");
-    told.wait().await;
-    tracing::info!("stopping");
-    stop.cancel();
-    let jobs = portal.finish_jobs(JOBS_PATIENCE);
-    let (served, ()) = tokio::join!(serving, jobs);
-    served?;
-    tokio::task::spawn_blocking(move || http.stop()).await?;
-    Ok(())
+    tokio::task::spawn_blocking(crate::memory::let_go_of_code).await?;
+    Ok(Parts { portal, server, http })
 }
 
 /// The signals that end the portal.
@@ -135,7 +182,7 @@ impl Signals {
         Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(mut self) {
+    async fn come(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}

@@ -1,13 +1,13 @@
 //! `twarga init` and `twarga user …`: accounts made and mended by whoever owns the host.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::say;
 use super::serve::DataLock;
+use super::{database, say};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
@@ -67,7 +67,8 @@ async fn hash(password: Zeroizing<String>) -> Result<String> {
 
 pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
     let _lock = DataLock::take(&config.data_dir)?;
-    let path = config.data_dir.join("twarga.db");
+    database::look(&config)?;
+    let path = database::path(&config);
     if path.exists() {
         return Err(Error::new(Code::Exists, format!("There is a database already: {}.", path.display()))
             .hint("`twarga serve` uses it; `twarga user passwd NAME` gives an account another password."));
@@ -99,20 +100,26 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
     Ok(())
 }
 
+/// A portal that serves has the database's schema to itself: it is migrated only
+/// while none does.
+fn alone_if_it_migrates(config: &Config, path: &Path) -> Result<Option<DataLock>> {
+    if Store::is_current(path)? {
+        return Ok(None);
+    }
+    DataLock::take(&config.data_dir).map(Some).map_err(|_| {
+        Error::new(Code::DatabaseUnavailable, "The portal that serves is of an older twarga than this one.")
+            .hint("Stop it first, or use the twarga that serves.")
+    })
+}
+
 async fn find(store: &Store, name: UserName) -> Result<User> {
     let found = store.user_by_name(name.to_string()).await?;
     found.ok_or_else(|| Error::new(Code::UserNotFound, format!("No account called “{name}”.")).hint(""))
 }
 
 pub(super) async fn user(config: Config, command: UserCommand) -> Result<()> {
-    let path = config.data_dir.join("twarga.db");
-    if !path.exists() {
-        return Err(Error::new(
-            Code::DatabaseUnavailable,
-            format!("There is no database at {}.", path.display()),
-        )
-        .hint("`twarga init` or `twarga serve` makes one."));
-    }
+    let path = database::existing(&config)?;
+    let _lock = alone_if_it_migrates(&config, &path)?;
     let store = Store::open(&path)?;
     match command {
         UserCommand::Passwd { name, password_stdin: _ } => {

@@ -98,6 +98,8 @@ pub struct Libvirt {
     pub outbound: bool,
     /// Ports on the loopback for VMs: first and last.
     pub ports: (u16, u16),
+    /// How long a guest may take from its start to its SSH server's first word.
+    pub boot_timeout_s: u64,
 }
 
 /// How VMs are run.
@@ -143,6 +145,7 @@ impl Default for Config {
                     network: String::from("user"),
                     outbound: false,
                     ports: (20_000, 29_999),
+                    boot_timeout_s: 300,
                 },
             },
             registration: Registration { mode: String::from("invite"), starting_credits: 100.0 },
@@ -281,6 +284,7 @@ impl DriverConfig {
             };
             s.choice("network", &["user"], &mut self.libvirt.network);
             s.boolean("outbound", &mut self.libvirt.outbound);
+            s.integer("boot_timeout_s", 5, 86_400, &mut self.libvirt.boot_timeout_s);
             s.integer("first_port", 1024, 65_535, &mut self.libvirt.ports.0);
             s.integer("last_port", 1024, 65_535, &mut self.libvirt.ports.1);
             let (first, last) = self.libvirt.ports;

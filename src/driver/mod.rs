@@ -195,6 +195,12 @@ pub trait Driver: Send + Sync + 'static {
     /// console of the same domain takes it over from the first.
     async fn console(&self, uuid: Uuid) -> Result<DuplexStream>;
 
+    /// The last line that the guest of that folder has written to its console,
+    /// where that is kept: without control characters, and short.
+    async fn last_words(&self, _dir: &std::path::Path) -> Option<String> {
+        None
+    }
+
     /// What happens to domains from now on, within 2 s of its happening.
     /// Whoever lags behind is told so by the channel and lists afresh.
     fn events(&self) -> broadcast::Receiver<DriverEvent>;

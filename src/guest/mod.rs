@@ -5,8 +5,8 @@ pub mod console;
 pub mod relay;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::client::{self, ChannelOpenHandle, Msg};
@@ -40,7 +40,7 @@ pub struct Address {
 /// A signed-in connection to a VM.
 pub struct Guest {
     handle: client::Handle<Watcher>,
-    agents: tokio::sync::Mutex<mpsc::Receiver<Channel<Msg>>>,
+    agents: Mutex<Option<mpsc::Receiver<Channel<Msg>>>>,
 }
 
 impl std::fmt::Debug for Guest {
@@ -120,7 +120,7 @@ async fn dial(address: &Address) -> Result<Guest> {
     let key = PrivateKeyWithHashAlg::new(Arc::clone(&address.client_key), None);
     let answer = handle.authenticate_publickey(&address.user, key).await;
     match answer {
-        Ok(result) if result.success() => Ok(Guest { handle, agents: tokio::sync::Mutex::new(agents) }),
+        Ok(result) if result.success() => Ok(Guest { handle, agents: Mutex::new(Some(agents)) }),
         Ok(_) => Err(unreachable("does not let the portal in").hint(
             "Its `authorized_keys` or its SSH server were changed from inside; `vm console` still enters it.",
         )),
@@ -152,10 +152,10 @@ impl Guest {
         })
     }
 
-    /// The next connection that the guest wants to the agent of whoever is
-    /// signed in; none when the guest is gone.
-    pub async fn next_agent(&self) -> Option<Channel<Msg>> {
-        self.agents.lock().await.recv().await
+    /// The connections that the guest wants to the agent of whoever is signed in,
+    /// until it is gone. To be had once.
+    pub fn agents(&self) -> Option<mpsc::Receiver<Channel<Msg>>> {
+        self.agents.lock().ok()?.take()
     }
 
     /// True when the connection is over.

@@ -131,6 +131,9 @@ impl Health {
 pub struct Published {
     /// When it was taken.
     pub at: Time,
+    /// The same by a clock that nobody sets; none if nobody measured it.
+    #[serde(skip)]
+    pub measured: Option<std::time::Instant>,
     /// When the portal started.
     pub started_at: Time,
     /// The portal's version.

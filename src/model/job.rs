@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error};
 use crate::model::Time;
@@ -97,8 +97,38 @@ pub struct Job {
     pub vm_id: Option<i64>,
 }
 
+/// What a job was asked to do, kept so that it can be asked for again. What may
+/// be secret is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum JobRequest {
+    /// A VM, in the words of its order.
+    New {
+        name: String,
+        image: Option<String>,
+        plan: Option<String>,
+        ram_mb: Option<u32>,
+        vcpus: Option<u32>,
+        disk_gb: Option<u32>,
+        tags: Vec<String>,
+        /// There was some. It may hold secrets, and is kept with the VM alone.
+        user_data: bool,
+    },
+    Start,
+    Stop {
+        force: bool,
+    },
+    Restart {
+        force: bool,
+    },
+    Pause,
+    Resume,
+    Destroy,
+}
+
 /// Why a job failed, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobError {
     /// Stable code.
     pub code: String,

@@ -27,6 +27,8 @@ pub enum Permission {
     UserRead,
     /// Make and change accounts.
     UserWrite,
+    /// See connections, and end them.
+    SessionManage,
     /// See the host's own figures.
     HostRead,
 }
@@ -79,7 +81,8 @@ impl Role {
                 | Permission::VmRead
                 | Permission::VmWrite
                 | Permission::VmEnter
-                | Permission::EventRead,
+                | Permission::EventRead
+                | Permission::SessionManage,
             ) => Scope::Own,
             (Role::User, Permission::CatalogueRead) => Scope::All,
             (Role::User, Permission::UserRead | Permission::UserWrite | Permission::HostRead) => Scope::None,

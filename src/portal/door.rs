@@ -3,15 +3,21 @@
 //! it, and writes the outcome down. If the attempt cannot be written, nothing runs.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Portal;
 use super::principal::Principal;
+use super::{Portal, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::name::{UserName, VmRef};
 use crate::model::user::Scope;
-use crate::model::{Category, EventDraft, Job, Outcome, Permission, Severity, User, Vm};
+use crate::model::{Category, EventDraft, Job, Outcome, Permission, Severity, User, Vm, text};
+
+/// Between two tries at writing an outcome down: at first, and when it is given up.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// A verb: the same struct is the command's flags, the form on the screen, and
 /// the audited JSON. What must not be in the audit is not serialised.
@@ -47,6 +53,8 @@ pub enum Target {
     Job(i64),
     /// An account.
     User(UserName),
+    /// A signed-in connection.
+    Session(String),
 }
 
 impl Target {
@@ -56,6 +64,7 @@ impl Target {
             Target::Vms(names) => Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
             Target::Job(id) => Some(format!("job {id}")),
             Target::User(name) => Some(name.to_string()),
+            Target::Session(id) => Some(format!("session {}", text::short(id, 20))),
         }
     }
 }
@@ -67,6 +76,7 @@ enum Subject {
     Vms(Vec<Vm>),
     Job(Job),
     User(User),
+    Session(Arc<Session>),
 }
 
 /// What an action finds around it.
@@ -86,7 +96,7 @@ impl Cx {
     pub fn vms(&self) -> &[Vm] {
         match &self.subject {
             Subject::Vms(vms) => vms,
-            Subject::Nothing | Subject::Job(_) | Subject::User(_) => &[],
+            Subject::Nothing | Subject::Job(_) | Subject::User(_) | Subject::Session(_) => &[],
         }
     }
 
@@ -99,7 +109,7 @@ impl Cx {
     pub fn job(&self) -> Result<&Job> {
         match &self.subject {
             Subject::Job(job) => Ok(job),
-            Subject::Nothing | Subject::Vms(_) | Subject::User(_) => {
+            Subject::Nothing | Subject::Vms(_) | Subject::User(_) | Subject::Session(_) => {
                 Err(Error::internal("an action without its job"))
             }
         }
@@ -109,8 +119,18 @@ impl Cx {
     pub fn user(&self) -> Result<&User> {
         match &self.subject {
             Subject::User(user) => Ok(user),
-            Subject::Nothing | Subject::Vms(_) | Subject::Job(_) => {
+            Subject::Nothing | Subject::Vms(_) | Subject::Job(_) | Subject::Session(_) => {
                 Err(Error::internal("an action without its account"))
+            }
+        }
+    }
+
+    /// The connection that the action named.
+    pub fn session(&self) -> Result<&Arc<Session>> {
+        match &self.subject {
+            Subject::Session(session) => Ok(session),
+            Subject::Nothing | Subject::Vms(_) | Subject::Job(_) | Subject::User(_) => {
+                Err(Error::internal("an action without its session"))
             }
         }
     }
@@ -161,8 +181,30 @@ impl Portal {
             Err(e) => (Outcome::Failure, severity_of(e.code), e.message.clone()),
         };
         self.count_action(A::NAME, outcome);
-        self.record(draft(outcome, severity, message), Some(attempt.id)).await?;
+        let outcome = draft(outcome, severity, message);
+        if let Err(e) = self.record(outcome.clone(), Some(attempt.id)).await {
+            // What was done is done: saying that it failed would be a lie.
+            tracing::error!(error = %e, action = A::NAME, "an outcome is not written down yet");
+            tokio::spawn(self.clone().record_at_last(outcome, attempt.id));
+        }
         result
+    }
+
+    /// Writes an outcome down that could not be written at once. Attempts that
+    /// cannot be written run nothing, so that there are few of these.
+    async fn record_at_last(self, outcome: EventDraft, attempt: i64) {
+        let mut pause = FIRST_PAUSE;
+        while pause < LONGEST_PAUSE {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            match self.record(outcome.clone(), Some(attempt)).await {
+                Ok(_) => return,
+                Err(e) => {
+                    tracing::error!(error = %e, action = outcome.action, "an outcome is not written down yet")
+                }
+            }
+        }
+        tracing::error!(action = outcome.action, attempt, "an outcome is lost");
     }
 
     async fn admit_and_run<A: Action>(
@@ -215,6 +257,11 @@ impl Portal {
                         Error::new(Code::UserNotFound, format!("No account called “{name}”."))
                     })?,
                 )
+            }
+            Target::Session(id) => {
+                let session = self.sessions().get(id).filter(|s| may(who, scope, s.user_id));
+                let not_found = || format!("No session “{}”.", text::short(id, 20));
+                Subject::Session(session.ok_or_else(|| Error::new(Code::SessionNotFound, not_found()))?)
             }
         })
     }

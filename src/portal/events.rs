@@ -47,17 +47,27 @@ impl StrangerBudget {
 
 impl Portal {
     /// Writes an event down and tells those who follow.
-    pub(super) async fn record(&self, mut draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
-        let length = draft.details.to_string().len();
-        if length > LONGEST_DETAILS {
-            draft.details = json!({ "left_out_bytes": length });
-        }
-        draft.target = draft.target.map(|t| text::short(&t, LONGEST_WORDS));
-        draft.message = text::short(&draft.message, LONGEST_WORDS);
-        let event = self.store().event_insert(draft, attempt).await?;
+    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
+        let event = self.store().event_insert(shortened(draft), attempt).await?;
+        self.tell(&event);
+        Ok(event)
+    }
+
+    /// Writes a login down, and what the account remembers of it: both or neither.
+    pub(super) async fn record_login(
+        &self,
+        draft: EventDraft,
+        user_id: i64,
+        key_id: Option<i64>,
+    ) -> Result<()> {
+        let event = self.store().login_insert(shortened(draft), user_id, key_id).await?;
+        self.tell(&event);
+        Ok(())
+    }
+
+    fn tell(&self, event: &Event) {
         // No receiver is no error.
         let _ = self.inner.events.send(event.clone());
-        Ok(event)
     }
 
     /// Writes down something that nobody asked for by an action.
@@ -110,6 +120,17 @@ impl Portal {
             tracing::error!(error = %e, "a refused login is not written down");
         }
     }
+}
+
+/// Within what one row may take.
+fn shortened(mut draft: EventDraft) -> EventDraft {
+    let length = draft.details.to_string().len();
+    if length > LONGEST_DETAILS {
+        draft.details = json!({ "left_out_bytes": length });
+    }
+    draft.target = draft.target.map(|t| text::short(&t, LONGEST_WORDS));
+    draft.message = text::short(&draft.message, LONGEST_WORDS);
+    draft
 }
 
 #[cfg(test)]

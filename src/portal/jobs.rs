@@ -5,18 +5,26 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Portal;
+use crate::crash;
 use crate::error::{Code, Error, Result};
-use crate::model::{Job, JobState, Time, job::JobError};
+use crate::model::job::{JobError, JobRequest};
+use crate::model::{Category, Job, JobState, Severity, Time};
 use crate::store::JobDraft;
 
 /// Jobs that work at once; others wait for their turn.
 const AT_ONCE: usize = 8;
+/// Between two tries at writing a job's end down: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a stopping portal may take to mark the jobs that it leaves.
+const MARKING: Duration = Duration::from_secs(1);
 
 /// The jobs that are not over yet.
 #[derive(Debug)]
@@ -81,7 +89,9 @@ impl JobCx {
             step.clone_into(&mut job.step);
         });
         let job = self.job.borrow().clone();
-        self.portal.store().job_update(job).await
+        self.portal.store().job_update(job).await?;
+        crash::point(step);
+        Ok(())
     }
 
     /// Waits for `work`, unless the job is cancelled first.
@@ -97,23 +107,42 @@ impl Portal {
     /// Writes a job down and sets it going.
     ///
     /// # Errors
-    /// `vm.busy` if another job is changing the VM.
+    /// `vm.busy` if another job is changing the VM, `backend.unavailable` if the
+    /// portal is stopping.
     pub(super) async fn start_job<F, Fut>(&self, draft: JobDraft, body: F) -> Result<Job>
     where
         F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<()>> + Send,
+        Fut: Future<Output = Result<()>> + Send + 'static,
     {
+        self.takes_jobs()?;
         let job = self.store().job_insert(draft).await?;
         self.set_going(&job, body);
         Ok(job)
+    }
+
+    /// # Errors
+    /// `backend.unavailable` if the portal is stopping.
+    pub(super) fn takes_jobs(&self) -> Result<()> {
+        if self.jobs_are_ending() {
+            return Err(Error::new(Code::BackendUnavailable, "The portal is stopping.")
+                .hint("Ask again when it is back."));
+        }
+        Ok(())
+    }
+
+    /// Whether the portal is stopping: what is left unfinished is the next
+    /// start's to mend, for jobs may be at work on it to the last moment.
+    pub(super) fn jobs_are_ending(&self) -> bool {
+        self.inner.jobs.tasks.is_closed()
     }
 
     /// Sets a job going that is written down already.
     pub(super) fn set_going<F, Fut>(&self, job: &Job, body: F)
     where
         F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<()>> + Send,
+        Fut: Future<Output = Result<()>> + Send + 'static,
     {
+        crash::point("ordered");
         let (tx, rx) = watch::channel(job.clone());
         let cancel = CancellationToken::new();
         if let Ok(mut live) = self.inner.jobs.live.lock() {
@@ -133,14 +162,20 @@ impl Portal {
     async fn run_job<F, Fut>(&self, cx: &Arc<JobCx>, body: F)
     where
         F: FnOnce(Arc<JobCx>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<()>> + Send,
+        Fut: Future<Output = Result<()>> + Send + 'static,
     {
         let place = Arc::clone(&self.inner.jobs.permits).acquire_owned().await.ok();
         if let Ok(mut mine) = cx.place.lock() {
             *mine = place;
         }
         cx.job.send_modify(|job| job.state = JobState::Running);
-        let result = body(Arc::clone(cx)).await;
+        // In a task of its own: one that panics ends as failed, like any other.
+        let result = match tokio::spawn(body(Arc::clone(cx))).await {
+            Ok(result) => result,
+            // The runtime is going: the job has not ended, it is interrupted.
+            Err(e) if e.is_cancelled() => return std::future::pending().await,
+            Err(e) => Err(e.into()),
+        };
         cx.rest();
         let mut done = cx.job.borrow().clone();
         done.finished_at = Some(Time::now());
@@ -152,18 +187,38 @@ impl Portal {
             }
             Err(e) => {
                 done.state = if e.code == Code::Cancelled { JobState::Cancelled } else { JobState::Failed };
-                done.error = Some(JobError {
-                    code: e.code.as_str().to_owned(),
-                    message: e.message,
-                    hint: e.hint.into_owned(),
-                });
+                done.error = Some(job_error(e));
             }
         }
-        if let Err(e) = self.store().job_update(done.clone()).await {
-            tracing::error!(error = %e, job = done.id, "the end of a job is not written down");
+        crash::point("ending");
+        self.write_the_end(cx, done).await;
+        crash::point("ended");
+    }
+
+    /// Until its end is written down a job keeps its VM from any other, so this
+    /// is tried for as long as it takes. Those who wait for it are told meanwhile.
+    async fn write_the_end(&self, cx: &JobCx, done: Job) {
+        let mut pause = FIRST_PAUSE;
+        while let Err(e) = self.store().job_update(done.clone()).await {
+            tracing::error!(error = %e, job = done.id, "the end of a job is not written down yet");
+            cx.job.send_replace(done.clone());
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.changed();
         cx.job.send_replace(done);
+    }
+
+    /// Marks the jobs that nobody is at work on any more, and tells of them.
+    pub(super) async fn mark_interrupted(&self) -> Result<()> {
+        for job in self.store().jobs_interrupt(interrupted).await? {
+            let (id, action, target) = (job.id, job.action, job.target);
+            let hint = job.error.map(|e| e.hint).unwrap_or_default();
+            let message =
+                format!("Job {id} ({action} of {target}) was interrupted by a stop of the portal. {hint}");
+            self.record_own(Category::Host, "job.interrupted", Severity::Medium, Some(target), message).await;
+        }
+        Ok(())
     }
 
     /// Follows a job. One that is over has its last state and no more.
@@ -187,11 +242,11 @@ impl Portal {
     /// `job.state` if it is over.
     pub(crate) fn cancel_job(&self, id: i64) -> Result<()> {
         match self.live_job(id) {
-            Some(live) => {
+            Some(live) if !live.job.borrow().state.is_final() => {
                 live.cancel.cancel();
                 Ok(())
             }
-            None => Err(Error::new(Code::JobState, format!("Job {id} is over already."))),
+            Some(_) | None => Err(Error::new(Code::JobState, format!("Job {id} is over already."))),
         }
     }
 
@@ -203,12 +258,34 @@ impl Portal {
         self.inner.jobs.live.lock().map_or(0, |live| live.len() as u64)
     }
 
-    /// Waits for the jobs at work, so long as `patience` lasts; what is left is
-    /// marked `interrupted` at the next start.
-    pub async fn finish_jobs(&self, patience: std::time::Duration) {
+    /// Takes no more jobs, and waits for those at work so long as `patience`
+    /// lasts; what is left is marked `interrupted`, and mended at the next start.
+    pub async fn finish_jobs(&self, patience: Duration) {
         self.inner.jobs.tasks.close();
-        if tokio::time::timeout(patience, self.inner.jobs.tasks.wait()).await.is_err() {
-            tracing::warn!("jobs are left unfinished");
+        if tokio::time::timeout(patience, self.inner.jobs.tasks.wait()).await.is_ok() {
+            return;
+        }
+        tracing::warn!("jobs are left unfinished");
+        match tokio::time::timeout(MARKING, self.mark_interrupted()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::error!(error = %e, "they are marked at the next start"),
+            Err(_) => tracing::error!("they are marked at the next start: the database is too slow"),
         }
     }
+}
+
+fn job_error(e: Error) -> JobError {
+    JobError { code: e.code.as_str().to_owned(), message: e.message, hint: e.hint.into_owned() }
+}
+
+/// What is said of a job that a stop of the portal interrupted.
+fn interrupted(id: i64, request: Option<&JobRequest>) -> JobError {
+    let e = Error::new(Code::Interrupted, "The portal stopped while the job was at work.");
+    job_error(match request {
+        Some(JobRequest::New { user_data: true, .. }) => {
+            e.hint("`vm new` with the same user data, which is not kept, makes it again.")
+        }
+        Some(_) => e.hint(format!("`job retry {id}` does it again.")),
+        None => e.hint("Ask for it again."),
+    })
 }

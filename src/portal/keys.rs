@@ -13,6 +13,9 @@ use crate::error::{Code, Error, Result};
 use crate::model::text;
 use crate::store::NewKey;
 
+/// Their files: host keys, and what the portal signs in to VMs with.
+const FILES: [&str; 3] = ["ssh_host_ed25519_key", "ssh_host_ecdsa_key", "portal_ed25519_key"];
+
 /// The portal's own keys.
 #[derive(Clone)]
 pub struct PortalKeys {
@@ -29,12 +32,35 @@ impl PortalKeys {
     /// If a key cannot be read, or if others than its owner could read it.
     pub fn open(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
+        let [ed25519, ecdsa, client] = FILES;
         let host = vec![
-            load_or_make(&dir.join("ssh_host_ed25519_key"), Algorithm::Ed25519)?,
-            load_or_make(&dir.join("ssh_host_ecdsa_key"), Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 })?,
+            load_or_make(&dir.join(ed25519), Algorithm::Ed25519)?,
+            load_or_make(&dir.join(ecdsa), Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 })?,
         ];
-        let client = load_or_make(&dir.join("portal_ed25519_key"), Algorithm::Ed25519)?;
+        let client = load_or_make(&dir.join(client), Algorithm::Ed25519)?;
         Ok(PortalKeys { host, client: Arc::new(client) })
+    }
+
+    /// Whether a file of that name is one of the keys.
+    pub fn names(file: &str) -> bool {
+        FILES.contains(&file)
+    }
+
+    /// Whether that is a key as [`PortalKeys::open`] reads it.
+    pub fn is_private(content: &[u8]) -> bool {
+        PrivateKey::from_openssh(content).is_ok_and(|key| !key.is_encrypted())
+    }
+
+    /// How many keys of that folder [`PortalKeys::open`] would have to make; makes none.
+    ///
+    /// # Errors
+    /// Those of [`PortalKeys::open`].
+    pub fn missing(dir: &Path) -> Result<usize> {
+        let mut missing = 0;
+        for name in FILES {
+            missing += usize::from(load(&dir.join(name))?.is_none());
+        }
+        Ok(missing)
     }
 
     /// The public halves of its host keys, as `known_hosts` has them.
@@ -49,6 +75,16 @@ impl PortalKeys {
 }
 
 fn load_or_make(path: &Path, algorithm: Algorithm) -> Result<PrivateKey> {
+    if let Some(key) = load(path)? {
+        return Ok(key);
+    }
+    let key = generate(algorithm)?;
+    write_secret(path, private_text(&key)?.as_bytes())?;
+    Ok(key)
+}
+
+/// The key of that file; none if there is no file.
+fn load(path: &Path) -> Result<Option<PrivateKey>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             let message = format!("Others than its owner can read the key {}.", path.display());
@@ -56,15 +92,11 @@ fn load_or_make(path: &Path, algorithm: Algorithm) -> Result<PrivateKey> {
         }
         Ok(_) => {
             let text = Zeroizing::new(std::fs::read_to_string(path)?);
-            PrivateKey::from_openssh(text.as_str()).map_err(|_| {
+            PrivateKey::from_openssh(text.as_str()).map(Some).map_err(|_| {
                 Error::new(Code::Config, format!("{} is not a private SSH key.", path.display())).hint("")
             })
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let key = generate(algorithm)?;
-            write_secret(path, private_text(&key)?.as_bytes())?;
-            Ok(key)
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e.into()),
     }
 }

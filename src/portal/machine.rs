@@ -10,13 +10,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-
 use super::jobs::JobCx;
+use super::ready::wait_for_ssh;
 use super::{Portal, keys};
-use crate::driver::{DomainSpec, DomainState, Seed};
+use crate::crash;
+use crate::driver::{DomainSpec, Seed};
 use crate::error::{Code, Error, Result};
+use crate::model::job::JobRequest;
 use crate::model::{Image, Job, Plan, Size, Vm, VmName, VmState};
 use crate::store::{BootRecord, JobDraft, NewVm};
 
@@ -24,8 +24,6 @@ use crate::store::{BootRecord, JobDraft, NewVm};
 pub const NODE: &str = "local";
 /// How long a guest may take to shut down by itself.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a guest may take from its start to its SSH server's first word.
-const BOOT_PATIENCE: Duration = Duration::from_secs(300);
 /// Tries at a port that somebody else takes meanwhile.
 const PORT_TRIES: usize = 5;
 
@@ -40,6 +38,8 @@ pub(crate) struct Order {
     pub credits_per_hour: f64,
     pub user_data: Option<String>,
     pub tags: Vec<String>,
+    /// The words of the order, for another try.
+    pub request: JobRequest,
 }
 
 /// What is done to a machine that is there.
@@ -62,6 +62,17 @@ impl Change {
             Change::Pause => "vm.pause",
             Change::Resume => "vm.resume",
             Change::Destroy => "vm.destroy",
+        }
+    }
+
+    fn request(self) -> JobRequest {
+        match self {
+            Change::Start => JobRequest::Start,
+            Change::Stop { force } => JobRequest::Stop { force },
+            Change::Restart { force } => JobRequest::Restart { force },
+            Change::Pause => JobRequest::Pause,
+            Change::Resume => JobRequest::Resume,
+            Change::Destroy => JobRequest::Destroy,
         }
     }
 
@@ -97,7 +108,13 @@ impl Change {
 
 impl Portal {
     /// Writes the machine and the job of making it down, and sets the job going.
+    ///
+    /// # Errors
+    /// `backend.unavailable` if nothing could be made now: then nothing is written
+    /// down that would have to be undone later.
     pub(crate) async fn order_vm(&self, order: Order) -> Result<(Vm, Job)> {
+        self.takes_jobs()?;
+        self.driver().ping().await?;
         let (private, public) = tokio::task::spawn_blocking(keys::new_pair).await??;
         let new = NewVm {
             uuid: uuid::Uuid::new_v4(),
@@ -117,34 +134,49 @@ impl Portal {
             tags: order.tags,
             credits_per_hour: order.credits_per_hour,
         };
-        let (vm, job) = self.insert_with_port(new).await?;
+        let (vm, job) = self.insert_with_port(new, order.request).await?;
         let made = vm.clone();
         self.set_going(&job, move |cx| async move { make(&cx, &made).await });
         self.changed();
         Ok((vm, job))
     }
 
-    async fn insert_with_port(&self, mut new: NewVm) -> Result<(Vm, Job)> {
-        let mut last = None;
-        for _ in 0..PORT_TRIES {
-            new.ssh_port = self.free_port().await?;
-            match self.store().vm_insert(new.clone(), "vm.new", self.config().max_vms_per_user).await {
-                Err(e) if e.code == Code::VmBusy => last = Some(e),
+    async fn insert_with_port(&self, mut new: NewVm, request: JobRequest) -> Result<(Vm, Job)> {
+        let most = self.config().max_vms_per_user;
+        let mut tried = Vec::new();
+        loop {
+            new.ssh_port = self.free_port(&tried).await?;
+            match self.store().vm_insert(new.clone(), "vm.new", request.clone(), most).await {
+                Err(e) if e.code == Code::VmBusy && tried.len() < PORT_TRIES => tried.push(new.ssh_port),
                 other => return other,
             }
         }
-        Err(last.unwrap_or_else(|| Error::internal("no try at a port")))
     }
 
-    /// A port of the range that no VM has and that nobody listens on.
-    async fn free_port(&self) -> Result<u16> {
+    /// Gives a machine another port, for somebody has taken its own.
+    async fn change_port(&self, vm: &Vm) -> Result<u16> {
+        let mut tried = Vec::new();
+        loop {
+            let port = self.free_port(&tried).await?;
+            match self.store().vm_set_port(vm.id, port).await {
+                Ok(()) => return Ok(port),
+                // Another VM has got it in this moment.
+                Err(e) if e.code == Code::VmBusy && tried.len() < PORT_TRIES => tried.push(port),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// A port of the range that no VM has, that nobody listens on, and that was
+    /// not tried already.
+    async fn free_port(&self, tried: &[u16]) -> Result<u16> {
         let taken = self.store().vm_ports(NODE).await?;
         let (first, last) = self.config().driver.libvirt.ports;
         let span = u32::from(last.saturating_sub(first)) + 1;
         let offset = rand::random::<u32>() % span;
         let free = (0..span)
             .filter_map(|i| u16::try_from(u32::from(first) + (offset + i) % span).ok())
-            .filter(|port| !taken.contains(port))
+            .filter(|port| !taken.contains(port) && !tried.contains(port))
             .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
         free.ok_or_else(|| {
             Error::new(Code::Quota, "No port is left for another VM.")
@@ -160,6 +192,7 @@ impl Portal {
             target: vm.full_name(),
             owner_id: vm.owner_id,
             vm_id: Some(vm.id),
+            request: change.request(),
         };
         let id = vm.id;
         self.start_job(draft, move |cx| async move {
@@ -185,7 +218,9 @@ impl Portal {
     /// Removes what the driver has of a machine, then its row.
     pub(super) async fn erase_vm(&self, vm: &Vm) -> Result<()> {
         self.driver().undefine(vm.uuid, &self.vm_dir(vm)).await?;
+        crash::point("undefined");
         self.store().vm_delete(vm.uuid).await?;
+        crash::point("forgotten");
         self.changed();
         Ok(())
     }
@@ -240,14 +275,17 @@ async fn make(cx: &Arc<JobCx>, vm: &Vm) -> Result<()> {
     match bring_up(cx, vm).await {
         Ok(()) => {}
         Err(e) => {
-            cx.portal.erase_vm(vm).await?;
+            // What cannot be removed now is removed later; why it failed is the news.
+            cx.portal.erase_or_complain(vm).await;
             return Err(e);
         }
     }
     match wait_for_ssh(cx, vm, 60).await {
         Err(e) if e.code == Code::Cancelled => {
+            // Marked, so that a restart goes on with it.
+            cx.portal.store().vm_set_doomed(vm.id, true).await?;
             cx.tell(90, "undoing").await?;
-            cx.portal.erase_vm(vm).await?;
+            cx.portal.erase_or_complain(vm).await;
             Err(e)
         }
         other => other,
@@ -267,81 +305,22 @@ async fn power_on(cx: &Arc<JobCx>, record: &BootRecord) -> Result<()> {
     let mut spec = portal.spec(record).await?;
     cx.step(10, "preparing the disk").await?;
     portal.driver().prepare(&spec).await?;
+    crash::point("prepared");
     for attempt in 1..=PORT_TRIES {
         cx.step(30, "defining the machine").await?;
         portal.driver().define(&spec).await?;
+        crash::point("defined");
         cx.step(45, "starting").await?;
         match portal.driver().start(spec.uuid).await {
             Ok(()) => break,
             Err(e) if e.code == Code::Exists && attempt < PORT_TRIES => {
-                spec.ssh_port = portal.free_port().await?;
-                portal.store().vm_set_port(record.vm.id, spec.ssh_port).await?;
+                spec.ssh_port = portal.change_port(&record.vm).await?;
             }
             Err(e) => return Err(e),
         }
     }
+    crash::point("started");
     portal.set_vm_state(&record.vm, VmState::Running, None).await
-}
-
-/// Waits until something speaks SSH at the machine's port.
-async fn wait_for_ssh(cx: &Arc<JobCx>, vm: &Vm, percent: u8) -> Result<()> {
-    cx.go_on()?;
-    if !cx.portal.driver().capabilities().boots {
-        return Ok(());
-    }
-    cx.step(percent, "waiting for SSH").await?;
-    cx.rest();
-    cx.or_cancelled(async {
-        tokio::time::timeout(BOOT_PATIENCE, answers(&cx.portal, vm)).await.unwrap_or_else(|_| {
-            let minutes = BOOT_PATIENCE.as_secs() / 60;
-            Err(Error::new(
-                Code::TimedOut,
-                format!("“{}” runs, but its SSH server did not answer in {minutes} minutes.", vm.name),
-            )
-            .hint(format!("`vm console {}` shows its screen.", vm.name)))
-        })
-    })
-    .await
-}
-
-async fn answers(portal: &Portal, vm: &Vm) -> Result<()> {
-    let began = tokio::time::Instant::now();
-    loop {
-        let now = portal.store().vm(vm.id).await?;
-        let Some(port) = now.and_then(|vm| vm.ssh_port) else {
-            return Err(Error::new(Code::VmNotFound, "That VM is gone."));
-        };
-        if speaks_ssh(port, LEAST_PATIENCE + began.elapsed() / 2).await {
-            return Ok(());
-        }
-        if portal.driver().state(vm.uuid).await? != Some(DomainState::Running) {
-            return Err(Error::new(
-                Code::VmState,
-                format!("“{}” went off before its SSH server answered.", vm.name),
-            )
-            .hint(format!("`vm start {}` starts it again.", vm.name)));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// The first try at a guest's SSH server lasts so long, later ones longer.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
-/// And none longer than this.
-const MOST_PATIENCE: Duration = Duration::from_secs(20);
-
-/// User networking accepts on the host at once, whatever the guest does: only
-/// the server's own first words (RFC 4253 §4.2) tell that it is there. A quick
-/// guest is seen soon by short tries; a slow one would never get a word out
-/// between them, and its server be kept busy with nothing else.
-async fn speaks_ssh(port: u16, patience: Duration) -> bool {
-    let probe = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
-        let mut first = [0; 4];
-        stream.read_exact(&mut first).await.ok()?;
-        Some(&first == b"SSH-")
-    };
-    tokio::time::timeout(patience.min(MOST_PATIENCE), probe).await.ok().flatten().unwrap_or(false)
 }
 
 async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Result<()> {
@@ -384,6 +363,7 @@ async fn carry_out(cx: &Arc<JobCx>, record: &BootRecord, change: Change) -> Resu
 /// machine as it was.
 async fn destroy(portal: &Portal, vm: &Vm) -> Result<()> {
     portal.store().vm_set_doomed(vm.id, true).await?;
+    crash::point("doomed");
     portal.changed();
     let erased = portal.erase_vm(vm).await;
     if erased.is_err() {

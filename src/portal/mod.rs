@@ -11,6 +11,7 @@ pub mod keys;
 pub(crate) mod machine;
 mod monitor;
 mod principal;
+mod ready;
 mod reconcile;
 mod sessions;
 
@@ -53,7 +54,7 @@ struct Inner {
     driver: Arc<dyn Driver>,
     images: Catalogue,
     keys: PortalKeys,
-    started_at: Time,
+    started: std::time::Instant,
     sessions: Sessions,
     jobs: jobs::Jobs,
     counters: Counters,
@@ -63,11 +64,13 @@ struct Inner {
     version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
     vm_samples: watch::Sender<Arc<HashMap<Uuid, VmSample>>>,
-    /// Password hashes at once: each takes 24 MiB and a core.
+    /// Password hashes at once: each takes 32 MiB and a core.
     hashing: Semaphore,
     /// What an unknown user's password is checked against.
     decoy_hash: String,
     listening: AtomicBool,
+    /// Since when the driver's backend is away.
+    driver_away: Mutex<Option<Time>>,
     startups: AtomicU64,
 }
 
@@ -109,7 +112,7 @@ impl Portal {
                 store,
                 driver,
                 keys,
-                started_at: Time::now(),
+                started: std::time::Instant::now(),
                 sessions: Sessions::default(),
                 jobs: jobs::Jobs::default(),
                 counters: Counters::default(),
@@ -121,6 +124,7 @@ impl Portal {
                 hashing: Semaphore::new(cores),
                 decoy_hash,
                 listening: AtomicBool::new(false),
+                driver_away: Mutex::default(),
                 startups: AtomicU64::new(0),
                 config,
             }),

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sysinfo::{Disks, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Portal;
-use crate::driver::DomainStats;
+use crate::driver::{DomainStats, DriverEvent};
+use crate::error::{Code, Error};
 use crate::model::health::Counters;
 use crate::model::{Check, Gauges, Health, Published, Status, Time, VmState};
 
@@ -115,9 +117,27 @@ impl Portal {
         let mut before: (HashMap<Uuid, DomainStats>, Instant) = (HashMap::new(), Instant::now());
         let mut ticker = tokio::time::interval(every);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut coming_and_going = (None, true);
+        let mut events = self.driver().events();
         loop {
-            ticker.tick().await;
+            tokio::select! {
+                _ = ticker.tick() => {}
+                () = comes_or_goes(&mut events) => {}
+            }
+            let now = (
+                self.inner.counters.connections.load(std::sync::atomic::Ordering::Relaxed),
+                self.sessions().list().len(),
+            );
+            let moved = coming_and_going.0.replace(now) != Some(now);
+            // The first sample at which nobody came or went.
+            let calm = std::mem::replace(&mut coming_and_going.1, moved) && !moved;
             let sampled = tokio::task::spawn_blocking(move || {
+                if moved || calm {
+                    crate::memory::give_back();
+                }
+                if calm {
+                    crate::memory::let_go_of_code();
+                }
                 let gauges = sampler.gauges();
                 (sampler, gauges)
             });
@@ -149,7 +169,11 @@ impl Portal {
 
     async fn sample_vms(&self, before: &mut (HashMap<Uuid, DomainStats>, Instant)) {
         let asked = tokio::time::timeout(PATIENCE, self.driver().stats(&self.domain_prefix())).await;
-        let Ok(Ok(stats)) = asked else { return };
+        let Ok(Ok(stats)) = asked else {
+            // Old figures would pass for those of now.
+            self.inner.vm_samples.send_if_modified(|s| !std::mem::take(s).is_empty());
+            return;
+        };
         let vcpus: HashMap<Uuid, u32> = self
             .store()
             .vms(None)
@@ -181,7 +205,7 @@ impl Portal {
         };
         let database = match database {
             Ok(Ok(())) => Ok(String::from("Answers.")),
-            Ok(Err(e)) => Err(e.message),
+            Ok(Err(e)) => Err(e.to_string()),
             Err(_) => Err(String::from("Does not answer.")),
         };
         let driver = match driver {
@@ -189,6 +213,11 @@ impl Portal {
             Ok(Err(e)) => Err(e.message),
             Err(_) => Err(String::from("Does not answer.")),
         };
+        let away = self.note_driver(driver.is_ok());
+        let driver = driver.map_err(|why| match away {
+            Some(since) => format!("{why} Away since {since}; the VMs run on."),
+            None => why,
+        });
         Health {
             checks: vec![
                 check("ssh", true, ssh),
@@ -199,10 +228,32 @@ impl Portal {
         }
     }
 
+    /// Keeps since when the backend is away, and returns it.
+    fn note_driver(&self, answers: bool) -> Option<Time> {
+        let mut away = self.inner.driver_away.lock().ok()?;
+        *away = if answers { None } else { Some(away.unwrap_or_else(Time::now)) };
+        *away
+    }
+
+    /// What keeps everybody out, if anything does: the database cannot be used.
+    pub fn trouble(&self) -> Option<Error> {
+        self.store().fault()
+    }
+
+    /// While the driver's backend is away: what that means for what is known.
+    pub(crate) fn driver_away(&self) -> Option<Error> {
+        let since = (*self.inner.driver_away.lock().ok()?)?;
+        let message = format!("{} is away since {since}: states are those of then.", self.driver().name());
+        Some(Error::new(Code::BackendUnavailable, message))
+    }
+
     fn publish(&self, gauges: Gauges, health: Health, cpu: &VecDeque<f64>, memory: &VecDeque<f64>) {
+        let at = Time::now();
         let snapshot = Published {
-            at: Time::now(),
-            started_at: self.inner.started_at,
+            at,
+            measured: Some(std::time::Instant::now()),
+            // By the clock of now, which may have been set since.
+            started_at: at.minus_seconds(self.inner.started.elapsed().as_secs()),
             version: env!("CARGO_PKG_VERSION"),
             health,
             gauges,
@@ -228,6 +279,17 @@ impl Portal {
             actions,
             relayed_out_bytes,
             relayed_in_bytes,
+        }
+    }
+}
+
+/// Ends when the backend has come or gone, or that may have been missed.
+async fn comes_or_goes(events: &mut broadcast::Receiver<DriverEvent>) {
+    loop {
+        match events.recv().await {
+            Ok(DriverEvent::Connected | DriverEvent::Disconnected) | Err(RecvError::Lagged(_)) => return,
+            Ok(DriverEvent::State(..) | DriverEvent::Undefined(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

@@ -1,18 +1,22 @@
 //! The driver's truth and the table's, brought together: at the start, when the
 //! backend comes back, whenever something happens to a domain, and now and then.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
 
 use super::Portal;
+use crate::crash;
 use crate::driver::{Domain, DomainState, DriverEvent};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::{Category, Severity, Vm, VmState};
 
 /// A look at everything, should an event have been lost.
 const EVERY: Duration = Duration::from_secs(60);
+/// The same after what was seen could not be written down.
+const SOON: Duration = Duration::from_secs(2);
 
 fn vm_state(state: DomainState) -> (VmState, Option<String>) {
     match state {
@@ -23,21 +27,26 @@ fn vm_state(state: DomainState) -> (VmState, Option<String>) {
     }
 }
 
+/// When to look again after that error: a backend says itself when it is back.
+fn next_look(e: &Error) -> Duration {
+    if e.code == Code::DatabaseUnavailable { SOON } else { EVERY }
+}
+
 impl Portal {
     /// What a start owes to a stop in the middle: jobs are marked, and machines
     /// that are half made or half removed finished or undone.
     pub(super) async fn recover(&self) -> Result<()> {
-        for job in self.store().jobs_interrupt().await? {
-            let (id, action, target) = (job.id, job.action, job.target);
-            let message = format!("Job {id} ({action} of {target}) was interrupted by a stop of the portal.");
-            self.record_own(Category::Host, "job.interrupted", Severity::Medium, Some(target), message).await;
-        }
+        self.mark_interrupted().await?;
+        crash::point("marked");
         self.mend_unfinished().await
     }
 
     /// Machines that no job is at work on and that are not whole: those that run
     /// are taken on, the rest removed. What the backend cannot say now waits.
     async fn mend_unfinished(&self) -> Result<()> {
+        if self.jobs_are_ending() {
+            return Ok(());
+        }
         for (vm, doomed) in self.store().vms_unfinished().await? {
             match self.driver().state(vm.uuid).await {
                 Ok(Some(DomainState::Running)) if !doomed => {
@@ -50,7 +59,7 @@ impl Portal {
         Ok(())
     }
 
-    async fn erase_or_complain(&self, vm: &Vm) {
+    pub(super) async fn erase_or_complain(&self, vm: &Vm) {
         match self.erase_vm(vm).await {
             Ok(()) => tracing::info!(vm = vm.full_name(), "an unfinished VM is removed"),
             Err(e) => tracing::warn!(vm = vm.full_name(), error = %e, "a VM could not be removed yet"),
@@ -60,18 +69,28 @@ impl Portal {
     /// Follows the driver until the portal is dropped.
     pub(super) async fn follow_driver(self) {
         let mut events = self.driver().events();
+        let mut wait = EVERY;
+        let mut away = false;
         loop {
-            let everything = match tokio::time::timeout(EVERY, events.recv()).await {
+            let everything = match tokio::time::timeout(wait, events.recv()).await {
                 Ok(Ok(DriverEvent::State(uuid, _))) => {
                     if let Err(e) = self.look_at(uuid).await {
                         tracing::warn!(error = %e, "a domain's state is not known");
+                        wait = next_look(&e);
                     }
                     false
                 }
-                Ok(Ok(DriverEvent::Undefined(_) | DriverEvent::Connected))
-                | Ok(Err(RecvError::Lagged(_)))
-                | Err(_) => true,
+                Ok(Ok(DriverEvent::Connected)) => {
+                    if std::mem::take(&mut away) {
+                        let message = String::from("The driver's backend is back.");
+                        self.record_own(Category::Host, "driver.connected", Severity::Info, None, message)
+                            .await;
+                    }
+                    true
+                }
+                Ok(Ok(DriverEvent::Undefined(_))) | Ok(Err(RecvError::Lagged(_))) | Err(_) => true,
                 Ok(Ok(DriverEvent::Disconnected)) => {
+                    away = true;
                     self.record_own(
                         Category::Host,
                         "driver.disconnected",
@@ -84,8 +103,12 @@ impl Portal {
                 }
                 Ok(Err(RecvError::Closed)) => return,
             };
-            if everything && let Err(e) = self.look_at_everything().await {
-                tracing::warn!(error = %e, "the driver cannot be asked about its domains");
+            if everything {
+                wait = EVERY;
+                if let Err(e) = self.look_at_everything().await {
+                    tracing::warn!(error = %e, "domains and rows are not compared");
+                    wait = next_look(&e);
+                }
             }
         }
     }
@@ -126,7 +149,27 @@ impl Portal {
             return Ok(());
         }
         tracing::info!(vm = vm.full_name(), from = %vm.state, to = %state, "a VM changed");
-        self.set_vm_state(vm, state, fault).await
+        let by_itself = vm.state != VmState::Pending && !self.store().vm_is_busy(vm.id).await?;
+        self.set_vm_state(vm, state, fault.clone()).await?;
+        if by_itself {
+            self.record_change(vm, state, fault).await;
+        }
+        Ok(())
+    }
+
+    /// A VM changed, and no job of the portal's did it.
+    async fn record_change(&self, vm: &Vm, state: VmState, fault: Option<String>) {
+        let (severity, why) = match (state, fault) {
+            (VmState::Error, Some(fault)) => (Severity::Medium, fault),
+            // QEMU holds a guest whose writes the host's disk does not take any more.
+            (VmState::Paused, _) => (Severity::Medium, String::from("Is the host's disk full?")),
+            (VmState::Error, None) => (Severity::Medium, String::new()),
+            (VmState::Running | VmState::Stopped | VmState::Pending, _) => (Severity::Info, String::new()),
+        };
+        let name = vm.full_name();
+        let message = format!("“{name}” went from {} to {state} by itself. {why}", vm.state);
+        self.record_own(Category::Host, "vm.state", severity, Some(name), message.trim_end().to_owned())
+            .await;
     }
 
     /// Compares every row with every domain of this portal's.
@@ -146,7 +189,46 @@ impl Portal {
                 self.remove_orphan(domain).await;
             }
         }
+        self.set_lost_folders_aside().await
+    }
+
+    /// Folders of machines that neither a row nor a domain tells of: their rows
+    /// were lost, with the backup that was brought back or in a power cut.
+    async fn set_lost_folders_aside(&self) -> Result<()> {
+        let dir = self.inner.data_dir.join("vms");
+        let listed = tokio::task::spawn_blocking(move || folders(&dir)).await??;
+        for uuid in listed {
+            // A row is there before its folder and goes after it.
+            if self.store().vm_by_uuid(uuid).await?.is_some() || self.driver().state(uuid).await?.is_some() {
+                continue;
+            }
+            if let Err(e) = self.set_aside(uuid).await {
+                tracing::warn!(folder = %uuid, error = %e, "a folder that belongs to no VM stays where it is");
+                continue;
+            }
+            let message = format!("The folder {uuid} belonged to no VM. It was set aside in orphans/{uuid}.");
+            self.record_own(
+                Category::Host,
+                "folder.orphan",
+                Severity::Medium,
+                Some(uuid.to_string()),
+                message,
+            )
+            .await;
+        }
         Ok(())
+    }
+
+    /// Moves the folder of a machine that is not known to where it does no harm.
+    async fn set_aside(&self, uuid: Uuid) -> Result<()> {
+        let name = uuid.to_string();
+        let (from, aside) =
+            (self.inner.data_dir.join("vms").join(&name), self.inner.data_dir.join("orphans"));
+        tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&aside)?;
+            Ok(std::fs::rename(from, aside.join(name))?)
+        })
+        .await?
     }
 
     /// A domain that no row tells of: made after the backup that was brought back,
@@ -155,11 +237,7 @@ impl Portal {
     async fn remove_orphan(&self, domain: &Domain) {
         let uuid = domain.uuid.to_string();
         let dir = self.inner.data_dir.join("vms").join(&uuid);
-        let aside = self.inner.data_dir.join("orphans");
-        let kept = dir.exists()
-            && std::fs::create_dir_all(&aside)
-                .and_then(|()| std::fs::rename(&dir, aside.join(&uuid)))
-                .is_ok();
+        let kept = dir.exists() && self.set_aside(domain.uuid).await.is_ok();
         let message = if dir.exists() {
             format!("The domain {} belongs to no VM, and its disk could not be set aside.", domain.name)
         } else {
@@ -184,4 +262,15 @@ impl Portal {
         )
         .await;
     }
+}
+
+/// The folders there that are named like a machine's.
+fn folders(dir: &Path) -> Result<Vec<Uuid>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        if let Some(uuid) = entry?.file_name().to_str().and_then(|name| Uuid::parse_str(name).ok()) {
+            found.push(uuid);
+        }
+    }
+    Ok(found)
 }

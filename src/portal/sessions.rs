@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
-use crate::model::Time;
+use crate::model::{SessionInfo, Time};
 
 /// One signed-in connection.
 #[derive(Debug)]
@@ -28,11 +29,27 @@ pub struct Session {
     pub kill: CancellationToken,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    last_input: AtomicI64,
+    /// By a clock that nobody sets: milliseconds from `began` to the last input.
+    last_input: AtomicU64,
+    began: Instant,
     announcements: broadcast::Sender<String>,
 }
 
 impl Session {
+    /// The session as it is shown; `current`: to itself.
+    pub fn info(&self, current: bool) -> SessionInfo {
+        SessionInfo {
+            id: self.id.clone(),
+            user: self.user_name.clone(),
+            source_ip: self.source_ip.to_string(),
+            signed_in_at: self.since,
+            idle_s: self.idle_s(),
+            bytes_in: self.bytes_in(),
+            bytes_out: self.bytes_out(),
+            current,
+        }
+    }
+
     /// Says something to the person beside whatever they do.
     pub fn announce(&self, text: &str) {
         let _ = self.announcements.send(text.to_owned());
@@ -46,7 +63,7 @@ impl Session {
     /// Counts bytes from the person, which also show that somebody is there.
     pub fn count_in(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.last_input.store(Time::now().millis(), Ordering::Relaxed);
+        self.last_input.store(self.age_ms(), Ordering::Relaxed);
     }
 
     /// Counts bytes to the person.
@@ -66,7 +83,11 @@ impl Session {
 
     /// Seconds since the last input.
     pub fn idle_s(&self) -> u64 {
-        Time::now().seconds_since(Time::from_millis(self.last_input.load(Ordering::Relaxed)))
+        self.age_ms().saturating_sub(self.last_input.load(Ordering::Relaxed)) / 1000
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -91,17 +112,17 @@ impl Sessions {
         source_ip: IpAddr,
         limit: u32,
     ) -> Result<Arc<Session>> {
-        let now = Time::now();
         let session = Arc::new(Session {
             id: uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect(),
             user_id,
             user_name: user_name.to_owned(),
             source_ip,
-            since: now,
+            since: Time::now(),
             kill: CancellationToken::new(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
-            last_input: AtomicI64::new(now.millis()),
+            last_input: AtomicU64::new(0),
+            began: Instant::now(),
             announcements: broadcast::channel(4).0,
         });
         let mut live = self.live.lock().map_err(|_| Error::internal("sessions poisoned"))?;
@@ -128,10 +149,15 @@ impl Sessions {
         }
     }
 
+    /// The connection of that number.
+    pub fn get(&self, id: &str) -> Option<Arc<Session>> {
+        self.live.lock().ok()?.get(id).cloned()
+    }
+
     /// Every connection, oldest first.
     pub fn list(&self) -> Vec<Arc<Session>> {
         let mut all: Vec<_> = self.live.lock().map(|l| l.values().cloned().collect()).unwrap_or_default();
-        all.sort_by_key(|s: &Arc<Session>| s.since);
+        all.sort_by_key(|s: &Arc<Session>| s.began);
         all
     }
 

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, catalogue, enter, event, host, job, key, user, vm};
+use crate::action::{account, catalogue, enter, event, host, job, key, session, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -46,7 +46,7 @@ pub enum Command {
     /// Sizes and their prices
     #[command(subcommand)]
     Plan(PlanVerb),
-    /// Long work: watch it, stop it
+    /// Long work: watch it, stop it, do it again
     #[command(subcommand)]
     Job(JobVerb),
     /// Your public keys
@@ -55,6 +55,9 @@ pub enum Command {
     /// Your account
     #[command(subcommand)]
     Account(AccountVerb),
+    /// Who is signed in
+    #[command(subcommand)]
+    Session(SessionVerb),
     /// What happened
     #[command(subcommand)]
     Event(EventVerb),
@@ -111,11 +114,19 @@ pub enum PlanVerb {
 
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)]
+pub enum SessionVerb {
+    Ls(session::SessionLs),
+    Kill(session::SessionKill),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum JobVerb {
     Ls(job::JobLs),
     Show(job::JobShow),
     Watch(job::JobWatch),
     Cancel(job::JobCancel),
+    Retry(job::JobRetry),
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,7 +24,7 @@ pub async fn piped(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Ended
             Ok(line) => shell.execute(&line).await,
             Err(e) => {
                 shell.complain(&e).await;
-                return Ended::Status(e.exit() as u32);
+                Flow::Done(Ended::Status(e.exit() as u32))
             }
         };
         if last == Flow::Exit {
@@ -41,6 +41,10 @@ pub async fn piped(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Ended
 #[derive(Default)]
 struct Lines {
     buffer: Vec<u8>,
+    /// How much of the buffer was given out already.
+    taken: usize,
+    /// The line is too long: what comes of it is let go.
+    dropping: bool,
     eof: bool,
 }
 
@@ -48,19 +52,21 @@ impl Lines {
     /// The next line, without its end; none when there are no more.
     async fn next(&mut self, stdio: &mut Stdio) -> Option<Result<Vec<u8>, Error>> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                return Some(Ok(line));
+            let rest = self.buffer.get(self.taken..).unwrap_or_default();
+            if let Some(length) = rest.iter().position(|b| *b == b'\n') {
+                let line = rest.iter().take(length).copied().collect();
+                self.taken += length + 1;
+                return Some(self.whole(line));
             }
-            if self.buffer.len() > grammar::LONGEST_LINE {
-                return Some(Err(Error::usage("That line is too long.")));
+            // Once for all the lines that came together: a packet may hold 250,000.
+            self.buffer.drain(..std::mem::take(&mut self.taken));
+            self.dropping |= self.buffer.len() > grammar::LONGEST_LINE;
+            if self.dropping {
+                self.buffer.clear();
             }
             if self.eof {
-                return (!self.buffer.is_empty()).then(|| Ok(std::mem::take(&mut self.buffer)));
+                let line = std::mem::take(&mut self.buffer);
+                return (self.dropping || !line.is_empty()).then(|| self.whole(line));
             }
             match stdio.input.recv().await {
                 Some(Input::Data(bytes)) => self.buffer.extend_from_slice(&bytes),
@@ -68,6 +74,17 @@ impl Lines {
                 Some(Input::Resize(_) | Input::Signal(_)) => {}
             }
         }
+    }
+
+    /// The line, if it is no longer than a line may be, however it came.
+    fn whole(&mut self, mut line: Vec<u8>) -> Result<Vec<u8>, Error> {
+        if std::mem::take(&mut self.dropping) || line.len() > grammar::LONGEST_LINE {
+            return Err(Error::usage("That line is too long."));
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(line)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::action::user::NewAccount;
 use crate::action::vm::Stats;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
-use crate::model::{Event, Image, Job, Plan, Published, SshKey, Time, User, Vm, VmState};
+use crate::model::{Event, Image, Job, Plan, Published, SessionInfo, SshKey, Time, User, Vm, VmState};
 
 /// Something that people can read.
 pub trait Render {
@@ -182,6 +182,30 @@ impl Render for Job {
             ("asked for", format!("{} ({})", self.created_at, ago(self.created_at))),
             ("ended", self.finished_at.map(|t| t.to_string()).unwrap_or_default()),
         ])
+    }
+}
+
+impl Render for Vec<SessionInfo> {
+    fn text(&self) -> String {
+        let row = |s: &SessionInfo| {
+            vec![
+                s.id.clone(),
+                s.user.clone(),
+                s.source_ip.clone(),
+                ago(s.signed_in_at),
+                span(s.idle_s),
+                format!("{} in, {} out", bytes(s.bytes_in), bytes(s.bytes_out)),
+                if s.current { String::from("this one") } else { String::new() },
+            ]
+        };
+        let head = ["ID", "USER", "FROM", "SINCE", "IDLE", "BYTES", ""];
+        table(&head, &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for SessionInfo {
+    fn text(&self) -> String {
+        format!("The session {} of {} is ended.\n", self.id, self.user)
     }
 }
 

@@ -1,7 +1,8 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, UserVerb, VmVerb,
+    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, SessionVerb, UserVerb,
+    VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
@@ -32,6 +33,19 @@ impl Shell<'_> {
         self.answer(&output).await
     }
 
+    /// The same for what the backend has told; if it is away, that is said.
+    async fn give_states<A>(&mut self, action: A) -> Result<Flow>
+    where
+        A: Action,
+        A::Output: Serialize + Render,
+    {
+        let flow = self.give(action).await?;
+        if let Some(away) = self.portal.driver_away().filter(|_| !self.json) {
+            self.remark(&away.message).await;
+        }
+        Ok(flow)
+    }
+
     pub(super) async fn run(&mut self, command: Command) -> Result<Flow> {
         match command {
             Command::Vm(verb) => self.vm(verb).await,
@@ -41,6 +55,8 @@ impl Shell<'_> {
             Command::Key(verb) => self.key(verb).await,
             Command::Account(AccountVerb::Show(a)) => self.give(a).await,
             Command::Account(AccountVerb::Passwd(_)) => self.passwd().await,
+            Command::Session(SessionVerb::Ls(a)) => self.give(a).await,
+            Command::Session(SessionVerb::Kill(a)) => self.give(a).await,
             Command::Event(EventVerb::Ls(a)) => self.give(a).await,
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::User(verb) => self.user(verb).await,
@@ -66,8 +82,8 @@ impl Shell<'_> {
     async fn vm(&mut self, verb: VmVerb) -> Result<Flow> {
         match verb {
             VmVerb::New(a) => self.vm_new(a).await,
-            VmVerb::Ls(a) => self.give(a).await,
-            VmVerb::Show(a) => self.give(a).await,
+            VmVerb::Ls(a) => self.give_states(a).await,
+            VmVerb::Show(a) => self.give_states(a).await,
             VmVerb::Stats(a) => self.give(a).await,
             VmVerb::Start(a) => self.change(a).await,
             VmVerb::Stop(a) => self.change(a).await,
@@ -190,6 +206,12 @@ impl Shell<'_> {
             JobVerb::Cancel(a) => {
                 let following = self.perform(a).await?;
                 let job = self.see_the_end(following).await?;
+                self.answer(&job).await
+            }
+            JobVerb::Retry(a) => {
+                let wait = !a.no_wait;
+                let job = self.perform(a).await?;
+                let job = if wait { self.follow(job).await? } else { job };
                 self.answer(&job).await
             }
         }

@@ -3,19 +3,18 @@
 //! exit status, end of file, close.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::action::enter::VmSsh;
+use super::entry::Entry;
+use super::flow::{Flow, Inbox, Intake};
 use crate::error::{Error, Result};
-use crate::guest::Guest;
-use crate::guest::relay::{self, Run, signal_word};
-use crate::model::name::VmRef;
+use crate::guest::relay::{self, Run};
 use crate::portal::{Portal, Principal, Session};
 use crate::term::{self, Ended, Input, Output, Stdio, Terminal, WindowSize};
 use crate::{shell, tui};
@@ -24,53 +23,25 @@ use crate::{shell, tui};
 const MOST_VARIABLES: usize = 32;
 const LONGEST_VARIABLE: usize = 256;
 
+/// How long a face may take to go when its session is killed, and its last
+/// words to leave.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// Where a connection leads.
 #[derive(Clone)]
 pub(super) enum Route {
     /// To the portal.
     Portal,
-    /// Straight into a VM; all channels of the connection share one login there.
+    /// Straight into a VM.
     Guest(Arc<Entry>),
 }
 
-/// A way into a VM, opened when a channel wants it and it is not open.
-pub(super) struct Entry {
-    pub vm: VmRef,
-    guest: Mutex<Option<Arc<Guest>>>,
-    /// The login there, told whenever there is a new one.
-    pub opened: watch::Sender<Option<Arc<Guest>>>,
-    /// The client wants its agent to be reached from there.
-    pub agent: AtomicBool,
-}
-
 impl Route {
-    pub fn guest(vm: VmRef) -> Self {
-        let opened = watch::channel(None).0;
-        Route::Guest(Arc::new(Entry { vm, guest: Mutex::default(), opened, agent: AtomicBool::new(false) }))
-    }
-
     pub fn is_guest(&self) -> bool {
         match self {
             Route::Portal => false,
             Route::Guest(_) => true,
         }
-    }
-}
-
-impl Entry {
-    /// The login in the VM that all channels share: made for the first of them,
-    /// and anew when the VM has hung up since.
-    pub async fn open(&self, portal: &Portal, who: &Principal) -> Result<Arc<Guest>> {
-        let mut open = self.guest.lock().await;
-        if let Some(guest) = open.as_ref().filter(|g| !g.is_closed()) {
-            return Ok(Arc::clone(guest));
-        }
-        let action = VmSsh { name: self.vm.clone(), command: Vec::new() };
-        let (_, guest) = portal.perform(who, action).await?;
-        let guest = Arc::new(guest);
-        self.opened.send_replace(Some(Arc::clone(&guest)));
-        *open = Some(Arc::clone(&guest));
-        Ok(guest)
     }
 }
 
@@ -85,6 +56,7 @@ pub(super) struct Task {
     pub who: Principal,
     pub route: Route,
     pub handle: Handle,
+    pub flow: Arc<Flow>,
 }
 
 /// What the client asked for before it asked for a face.
@@ -107,7 +79,9 @@ impl Task {
         let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
         let announcements = session.listen();
         let gone = CancellationToken::new();
-        let reading = tokio::spawn(read(from, input, Arc::clone(&session), gone.clone().drop_guard()));
+        let (intake, inbox) = self.flow.inbox(from, to.id().number());
+        let reading =
+            tokio::spawn(read(intake, inbox, input, Arc::clone(&session), gone.clone().drop_guard()));
         // Boxed: most of a session's memory is in here.
         let face = Box::pin(async {
             let ended = self.face(&mut stdio, what, wishes.agent).await;
@@ -116,11 +90,11 @@ impl Task {
         });
         // Nobody reads once the client has closed the channel: that ends the face too.
         let writing = gone.run_until_cancelled(write(&to, output, announcements, &session));
-        let done = session.kill.run_until_cancelled(async { tokio::join!(face, writing) }).await;
+        let done = until_killed(&session, face, writing).await;
         // With its reader gone, russh lets go what the client still sends; or
         // the connection would wait for a channel that nobody reads.
         reading.abort();
-        let Some((ended, _)) = done else {
+        let Some(ended) = done else {
             let _ = to.close().await;
             return;
         };
@@ -144,10 +118,10 @@ impl Task {
 
     async fn enter(&self, stdio: &mut Stdio, entry: &Entry, what: Run, agent: bool) -> Result<Ended> {
         if agent {
-            entry.agent.store(true, Ordering::Relaxed);
+            entry.allow_agent();
         }
-        let guest = entry.open(&self.portal, &self.who).await?;
-        relay::run(stdio, &guest, what, agent).await
+        let lease = entry.open(&self.portal, &self.who).await?;
+        relay::run(stdio, lease.guest(), what, agent).await
     }
 
     async fn portal_face(&self, stdio: &mut Stdio, what: Run) -> Result<Ended> {
@@ -238,39 +212,67 @@ impl Wishes {
     }
 }
 
-/// Carries what the client sends to the face. Ends with the channel, and drops
-/// `_gone` then.
-async fn read(
-    mut from: ChannelReadHalf,
-    input: mpsc::Sender<Input>,
-    session: Arc<Session>,
-    _gone: DropGuard,
-) {
-    while let Some(message) = from.wait().await {
-        let item = match message {
-            ChannelMsg::Data { data } => {
-                session.count_in(data.len());
-                Input::Data(data)
+/// Runs a face and what carries its output; none if the session was killed
+/// before both were done. The face has a moment then to give the terminal back,
+/// and the writer one to say why.
+async fn until_killed(
+    session: &Session,
+    mut face: impl Future<Output = Ended> + Unpin,
+    writing: impl Future,
+) -> Option<Ended> {
+    tokio::pin!(writing);
+    let (mut ended, mut written) = (None, false);
+    while ended.is_none() || !written {
+        tokio::select! {
+            how = &mut face, if ended.is_none() => ended = Some(how),
+            _ = &mut writing, if !written => written = true,
+            () = session.kill.cancelled() => {
+                let leaving = async {
+                    while ended.is_none() {
+                        tokio::select! {
+                            how = &mut face => ended = Some(how),
+                            _ = &mut writing, if !written => written = true,
+                        }
+                    }
+                };
+                let _ = tokio::time::timeout(FAREWELL, leaving).await;
+                drop(face);
+                if !written {
+                    let _ = tokio::time::timeout(FAREWELL, writing).await;
+                }
+                return None;
             }
-            ChannelMsg::WindowChange { col_width, row_height, .. } => {
-                Input::Resize(WindowSize::clamp(col_width, row_height))
-            }
-            ChannelMsg::Signal { signal } => Input::Signal(signal_word(&signal)),
-            ChannelMsg::Eof => Input::Eof,
-            ChannelMsg::Close => return,
-            _ => continue,
-        };
-        if input.send(item).await.is_err() {
-            // The face is over; what still comes is let go, or the whole
-            // connection would wait for a channel that nobody reads.
-            while from.wait().await.is_some() {}
-            return;
         }
     }
+    ended
+}
+
+/// Carries what the client sends to the face. `gone` is dropped with the channel.
+async fn read(
+    intake: Intake,
+    mut inbox: Inbox,
+    input: mpsc::Sender<Input>,
+    session: Arc<Session>,
+    gone: DropGuard,
+) {
+    let take = async {
+        intake.run(|n| session.count_in(n)).await;
+        drop(gone);
+    };
+    // When the face is over, the inbox goes, and what still comes is let go.
+    let pass = async move {
+        while let Some(item) = inbox.next().await {
+            if input.send(item).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(take, pass);
 }
 
 /// Carries what the face says to the client, and what the portal has to say
-/// beside it. Ends when the face does, or when nobody is there any more.
+/// beside it; last words come last, when the face has given the terminal back.
+/// Ends when the face does, or when nobody is there any more.
 async fn write(
     to: &ChannelWriteHalf<Msg>,
     mut output: mpsc::Receiver<Output>,
@@ -278,15 +280,21 @@ async fn write(
     session: &Session,
 ) {
     let mut announcing = true;
+    let (mut last_words, mut told) = (None, false);
+    let said = |text: String| Output::Err(Bytes::from(format!("\r\n{text}\r\n")));
     loop {
         let item = tokio::select! {
             biased;
             item = output.recv() => match item {
                 Some(item) => item,
-                None => return,
+                None => match last(&mut announcements, last_words.take(), session, told).await {
+                    Some(words) => { told = true; said(words) }
+                    None => return,
+                },
             },
-            said = announcements.recv(), if announcing => match said {
-                Ok(text) => Output::Err(Bytes::from(format!("\r\n{text}\r\n"))),
+            words = announcements.recv(), if announcing => match words {
+                Ok(words) if session.kill.is_cancelled() => { last_words = Some(words); continue }
+                Ok(words) => said(words),
                 Err(_) => { announcing = false; continue }
             },
         };
@@ -303,5 +311,21 @@ async fn write(
         if sent.is_err() {
             return;
         }
+    }
+}
+
+/// What is left to be said when a face is over. Why a session was killed may be
+/// a moment behind the kill.
+async fn last(
+    announcements: &mut tokio::sync::broadcast::Receiver<String>,
+    kept: Option<String>,
+    session: &Session,
+    told: bool,
+) -> Option<String> {
+    match kept.or_else(|| announcements.try_recv().ok()) {
+        None if session.kill.is_cancelled() && !told => {
+            tokio::time::timeout(FAREWELL / 2, announcements.recv()).await.ok()?.ok()
+        }
+        words => words,
     }
 }

@@ -3,26 +3,30 @@
 //! enter, or something inside one: there is no way to the portal's own host.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
-use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::channel::Route;
+use super::entry::Lease;
+use super::flow::{Flow, Inbox, Intake};
 use crate::action::enter::VmForward;
 use crate::error::{Code, Error, Result};
 use crate::model::name::VmRef;
 use crate::portal::entry::Forward;
 use crate::portal::{Portal, Principal, Session};
+use crate::term::Input;
 
-/// Connections to the client's agent at once.
-const AGENTS: usize = 16;
-/// Bytes read at once from a VM: as many as fit a packet.
-const CHUNK: usize = 32 * 1024;
+/// Bytes read at once from a VM: several packets' worth, for each one by itself
+/// would wake up the client.
+const CHUNK: usize = 64 * 1024;
+/// How long the far side may take for what a client sent before it hung up.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// The task of one forwarded connection.
 pub(super) struct Task {
@@ -31,6 +35,7 @@ pub(super) struct Task {
     pub route: Route,
     pub host: String,
     pub port: u16,
+    pub flow: Arc<Flow>,
 }
 
 impl Task {
@@ -39,7 +44,7 @@ impl Task {
             Ok(target) => {
                 reply.accept().await;
                 let session = Arc::clone(self.who.session());
-                target.relay(channel, session).await;
+                target.relay(channel, session, &self.flow).await;
             }
             Err(e) => reply.reject(refusal(&e)).await,
         }
@@ -49,8 +54,9 @@ impl Task {
         match &self.route {
             // Inside `alice+web1`, hosts and ports are what the guest knows.
             Route::Guest(entry) => {
-                let guest = entry.open(&self.portal, &self.who).await?;
-                Ok(Target::Guest(guest.direct_tcpip(&self.host, self.port).await?))
+                let lease = entry.open(&self.portal, &self.who).await?;
+                let channel = lease.guest().direct_tcpip(&self.host, self.port).await?;
+                Ok(Target::Shared(lease, channel))
             }
             Route::Portal => {
                 // What cannot be the name of a VM gets the answer of one that is not there.
@@ -78,151 +84,159 @@ fn refusal(e: &Error) -> ChannelOpenFailure {
 /// The far end of a forwarded connection.
 enum Target {
     Tcp(TcpStream),
-    Guest(Channel<russh::client::Msg>),
     /// With the login that the channel lives in.
+    Shared(Lease, Channel<russh::client::Msg>),
     GuestOwned(Arc<crate::guest::Guest>, Channel<russh::client::Msg>),
 }
 
 impl Target {
-    async fn relay(self, channel: Channel<Msg>, session: Arc<Session>) {
+    async fn relay(self, channel: Channel<Msg>, session: Arc<Session>, flow: &Arc<Flow>) {
         let kill = session.kill.clone();
         let work = async {
+            let client = Client::of(channel, &session, flow);
             match self {
-                Target::Tcp(stream) => with_tcp(channel, stream, &session).await,
-                Target::Guest(guest) => between(channel, guest, &session).await,
+                Target::Tcp(stream) => client.with_tcp(stream).await,
+                Target::Shared(lease, guest) => {
+                    client.with_guest(guest).await;
+                    drop(lease);
+                }
                 Target::GuestOwned(login, guest) => {
-                    between(channel, guest, &session).await;
+                    client.with_guest(guest).await;
                     drop(login);
                 }
             }
         };
-        tokio::select! {
-            () = work => {}
-            () = kill.cancelled() => {}
-        }
+        kill.run_until_cancelled(work).await;
     }
 }
 
-/// Between a client's channel and a TCP stream. Each side's end of file is
-/// passed on, and the channel lives until both have ended.
-async fn with_tcp(channel: Channel<Msg>, stream: TcpStream, session: &Session) {
-    let (mut from_client, to_client) = channel.split();
-    let (mut from_vm, mut to_vm) = stream.into_split();
-    let up = async {
-        while let Some(message) = from_client.wait().await {
-            match message {
-                ChannelMsg::Data { data } => {
-                    session.count_in(data.len());
-                    if to_vm.write_all(&data).await.is_err() {
-                        break;
-                    }
-                }
-                ChannelMsg::Eof => {
-                    let _ = to_vm.shutdown().await;
-                }
-                ChannelMsg::Close => return,
-                _ => {}
-            }
-        }
-        // Nobody takes it any more; the connection must not wait for it.
-        while from_client.wait().await.is_some() {}
-    };
-    let down = async {
-        let mut buffer = BytesMut::with_capacity(2 * CHUNK);
-        loop {
-            buffer.reserve(CHUNK);
-            match from_vm.read_buf(&mut buffer).await {
-                Ok(1..) => {
-                    session.count_out(buffer.len());
-                    if to_client.data_bytes(buffer.split().freeze()).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(0) | Err(_) => {
-                    let _ = to_client.eof().await;
+/// The client's side of a forwarded connection. Each side's end of file is
+/// passed on; the end of the far side ends the channel, and the client's end of
+/// the channel leaves the far side [`LAST_WORDS`] to take what was sent.
+struct Client<'a> {
+    intake: Intake,
+    inbox: Inbox,
+    to: ChannelWriteHalf<Msg>,
+    session: &'a Session,
+}
+
+impl<'a> Client<'a> {
+    fn of(channel: Channel<Msg>, session: &'a Session, flow: &Arc<Flow>) -> Self {
+        let (from, to) = channel.split();
+        let (intake, inbox) = flow.inbox(from, to.id().number());
+        Client { intake, inbox, to, session }
+    }
+
+    async fn with_tcp(self, stream: TcpStream) {
+        let Client { intake, mut inbox, to, session } = self;
+        let (mut from_vm, mut to_vm) = stream.into_split();
+        let up = async move {
+            while let Some(item) = inbox.next().await {
+                let sent = match item {
+                    Input::Data(data) => to_vm.write_all(&data).await,
+                    Input::Eof => to_vm.shutdown().await,
+                    Input::Resize(_) | Input::Signal(_) => Ok(()),
+                };
+                if sent.is_err() {
                     return;
                 }
             }
-        }
-    };
-    // When the VM has ended, the client has nothing left to wait for; when the
-    // client has hung up, the VM's words have nowhere to go.
-    tokio::select! {
-        () = up => {}
-        () = down => {}
-    }
-    let _ = to_client.close().await;
-}
-
-/// Between a client's channel and one of a guest's.
-async fn between(channel: Channel<Msg>, guest: Channel<russh::client::Msg>, session: &Session) {
-    let (mut from_client, to_client) = channel.split();
-    let (mut from_guest, to_guest) = guest.split();
-    tokio::select! {
-        () = pump(&mut from_client, &to_guest, |n| session.count_in(n), true) => {}
-        () = pump(&mut from_guest, &to_client, |n| session.count_out(n), false) => {}
-    }
-    let _ = to_client.close().await;
-    let _ = to_guest.close().await;
-}
-
-/// Carries data and end of file until the sender closes; with `linger`, what
-/// the receiver does not take any more is let go until then.
-async fn pump<S>(from: &mut ChannelReadHalf, to: &ChannelWriteHalf<S>, count: impl Fn(usize), linger: bool)
-where
-    S: From<(russh::ChannelId, ChannelMsg)> + Send + Sync + 'static,
-{
-    while let Some(message) = from.wait().await {
-        let sent = match message {
-            ChannelMsg::Data { data } => {
-                count(data.len());
-                to.data_bytes(data).await
-            }
-            ChannelMsg::Eof => to.eof().await,
-            ChannelMsg::Close => return,
-            _ => Ok(()),
         };
-        if sent.is_err() && !linger {
-            return;
-        }
-    }
-}
-
-/// Takes what a guest wants of the client's agent to the client, if that asked
-/// for it, so long as the connection lives.
-pub(super) fn agents(route: &Route, handle: Handle, session: Arc<Session>) {
-    let Route::Guest(entry) = route else { return };
-    let entry = Arc::clone(entry);
-    let mut opened = entry.opened.subscribe();
-    tokio::spawn(async move {
-        let kill = session.kill.clone();
-        let places = Arc::new(Semaphore::new(AGENTS));
-        let work = async {
-            while let Ok(()) = opened.changed().await {
-                let Some(guest) = opened.borrow_and_update().clone() else { continue };
-                while let Some(wanted) = guest.next_agent().await {
-                    let asked = entry.agent.load(Ordering::Relaxed);
-                    let place = Arc::clone(&places).try_acquire_owned().ok().filter(|_| asked);
-                    // Unasked for, or too many at once: dropping it closes it.
-                    let Some(place) = place else { continue };
-                    tokio::spawn(one_agent(handle.clone(), wanted, Arc::clone(&session), place));
+        let down = async {
+            let mut buffer = BytesMut::new();
+            loop {
+                buffer.reserve(CHUNK);
+                match from_vm.read_buf(&mut buffer).await {
+                    Ok(1..) => {
+                        session.count_out(buffer.len());
+                        if to.data_bytes(buffer.split().freeze()).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(0) | Err(_) => {
+                        let _ = to.eof().await;
+                        return;
+                    }
                 }
             }
         };
         tokio::select! {
-            () = work => {}
-            () = kill.cancelled() => {}
+            () = both(intake, up, session) => {}
+            () = down => {}
         }
-    });
+        let _ = to.close().await;
+    }
+
+    async fn with_guest(self, guest: Channel<russh::client::Msg>) {
+        let Client { intake, mut inbox, to, session } = self;
+        let (mut from_guest, to_guest) = guest.split();
+        let up = async {
+            while let Some(item) = inbox.next().await {
+                let sent = match item {
+                    Input::Data(data) => to_guest.data_bytes(data).await,
+                    Input::Eof => to_guest.eof().await,
+                    Input::Resize(_) | Input::Signal(_) => Ok(()),
+                };
+                if sent.is_err() {
+                    return;
+                }
+            }
+        };
+        let down = async {
+            while let Some(message) = from_guest.wait().await {
+                let sent = match message {
+                    ChannelMsg::Data { data } => {
+                        session.count_out(data.len());
+                        to.data_bytes(data).await
+                    }
+                    ChannelMsg::Eof => to.eof().await,
+                    ChannelMsg::Close => return,
+                    _ => Ok(()),
+                };
+                if sent.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = both(intake, up, session) => {}
+            () = down => {}
+        }
+        let _ = to.close().await;
+        let _ = to_guest.close().await;
+    }
 }
 
-async fn one_agent(
+/// Reads the client's channel until its end, and lets `up` carry it on; then
+/// `up` has [`LAST_WORDS`] to end.
+async fn both(intake: Intake, up: impl Future<Output = ()>, session: &Session) {
+    let closed = Notify::new();
+    let take = async {
+        intake.run(|n| session.count_in(n)).await;
+        closed.notify_one();
+    };
+    let last_words = async {
+        closed.notified().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    let up = async {
+        tokio::select! {
+            () = up => {}
+            () = last_words => {}
+        }
+    };
+    tokio::join!(take, up);
+}
+
+/// One connection from a guest to the client's agent.
+pub(super) async fn agent(
     handle: Handle,
     wanted: Channel<russh::client::Msg>,
     session: Arc<Session>,
+    flow: Arc<Flow>,
     _place: OwnedSemaphorePermit,
 ) {
     if let Ok(agent) = handle.channel_open_agent().await {
-        between(agent, wanted, &session).await;
+        Client::of(agent, &session, &flow).with_guest(wanted).await;
     }
 }

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::channel::{self, Route};
+use super::entry::Entry;
+use super::flow::Flow;
 use super::forward;
 use crate::model::name::{UserName, VmRef};
 use crate::portal::{Portal, Principal, Session};
@@ -32,6 +34,7 @@ pub(super) struct Connection {
     admitted: Option<Admitted>,
     /// One permit a channel.
     channels: Arc<tokio::sync::Semaphore>,
+    flow: Arc<Flow>,
 }
 
 #[derive(Clone)]
@@ -49,9 +52,14 @@ fn split(login: &str) -> Option<(UserName, Option<VmRef>)> {
 }
 
 impl Connection {
-    pub fn new(portal: Portal, from: IpAddr, signed_in: watch::Sender<Option<Arc<Session>>>) -> Self {
+    pub fn new(
+        portal: Portal,
+        from: IpAddr,
+        signed_in: watch::Sender<Option<Arc<Session>>>,
+        flow: Arc<Flow>,
+    ) -> Self {
         let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
-        Connection { portal, from, signed_in, passwords: 0, admitted: None, channels }
+        Connection { portal, from, signed_in, passwords: 0, admitted: None, channels, flow }
     }
 
     /// The account that is asked for. What cannot be a name is treated like a
@@ -66,7 +74,7 @@ impl Connection {
     fn admit(&mut self, who: Option<Principal>, vm: Option<VmRef>) -> Auth {
         let Some(who) = who else { return self.refuse() };
         let route = match vm {
-            Some(vm) => Route::guest(vm),
+            Some(vm) => Route::Guest(Arc::new(Entry::new(vm))),
             None => Route::Portal,
         };
         self.admitted = Some(Admitted { who, route });
@@ -96,6 +104,12 @@ impl Drop for Connection {
 
 impl Handler for Connection {
     type Error = russh::Error;
+
+    /// A login that cannot be written down does not happen; then this is all
+    /// that a client is told.
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
+        Ok(self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}\r\n")))
+    }
 
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, russh::Error> {
         Ok(self.refuse())
@@ -141,7 +155,10 @@ impl Handler for Connection {
 
     async fn auth_succeeded(&mut self, session: &mut Russh) -> Result<(), russh::Error> {
         if let Some(admitted) = &self.admitted {
-            forward::agents(&admitted.route, session.handle(), Arc::clone(admitted.who.session()));
+            if let Route::Guest(entry) = &admitted.route {
+                let whose = Arc::clone(admitted.who.session());
+                entry.lead_agents_to(session.handle(), whose, Arc::clone(&self.flow));
+            }
             self.signed_in.send_replace(Some(Arc::clone(admitted.who.session())));
         }
         Ok(())
@@ -160,11 +177,15 @@ impl Handler for Connection {
             return Ok(());
         };
         reply.accept().await;
+        // Somebody is there, though he types nothing: command after command by one
+        // connection is how ControlMaster and Ansible work.
+        admitted.who.session().count_in(0);
         let task = channel::Task {
             portal: self.portal.clone(),
             who: admitted.who,
             route: admitted.route,
             handle: session.handle(),
+            flow: Arc::clone(&self.flow),
         };
         tokio::spawn(async move {
             task.run(channel).await;
@@ -193,18 +214,24 @@ impl Handler for Connection {
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
             return Ok(());
         };
+        admitted.who.session().count_in(0);
         let task = forward::Task {
             portal: self.portal.clone(),
             who: admitted.who,
             route: admitted.route,
             host: host.to_owned(),
             port,
+            flow: Arc::clone(&self.flow),
         };
         tokio::spawn(async move {
             task.run(channel, reply).await;
             drop(permit);
         });
         Ok(())
+    }
+
+    fn adjust_window(&mut self, channel: ChannelId, _window: u32) -> u32 {
+        self.flow.adjust(channel.number())
     }
 
     // The requests below reach the channel's task in order, beside its data.

@@ -4,14 +4,18 @@
 //! server    accepts connections, bounds them, tells them when the portal stops
 //! login     who may come in (russh's authentication callbacks)
 //! channel   one task for each session channel: its requests, its bytes, its end
+//! entry     the logins in a VM that a connection's channels use
 //! forward   jumps, forwards and agent connections: bytes between two ends
-//! stream    the TCP stream below, which can be cut from outside
+//! flow      what channels have sent and nobody read yet, and their windows
+//! stream    the TCP stream below: cut from outside, read while there is room
 //! ```
 //!
 //! russh runs its callbacks inside the connection's own loop, so none of them
 //! waits for anything once somebody is signed in: they hand over and return.
 
 mod channel;
+mod entry;
+mod flow;
 mod forward;
 mod handler;
 mod limits;

@@ -2,25 +2,33 @@
 //! startups, the login grace, the idle limit, and the portal's own end.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::server::Handle;
 use russh::{Disconnect, MethodKind, MethodSet};
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::flow::{self, Flow};
 use super::handler::Connection;
 use super::limits::{Startup, Startups};
-use super::stream::Cuttable;
+use super::stream::Wire;
 use crate::error::{Code, Error, Result};
 use crate::portal::{Portal, Session};
 
 /// How long connections may take to end when the portal stops.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// How long the channels may take to say why they end.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long to wait when the system has no descriptor for another connection.
 const BREATH: Duration = Duration::from_millis(50);
+/// How long a client's machine may be silent, or not take what it is sent, before
+/// its connection counts as dead. A person may be on a train: less would cut them.
+const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// How long before an idle cut the person is warned.
 const WARNING: Duration = Duration::from_secs(60);
 
@@ -89,6 +97,9 @@ impl Server {
             return;
         };
         let _ = stream.set_nodelay(true);
+        if let Err(e) = notice_death(&stream, DEAD_AFTER) {
+            tracing::debug!(error = %e, "dead clients will be noticed late");
+        }
         let connection = Life {
             portal: self.portal.clone(),
             config: Arc::clone(&self.config),
@@ -113,8 +124,9 @@ impl Life {
     async fn live(self, stream: TcpStream, startup: Startup) {
         let cut = CancellationToken::new();
         let (signed_in_tx, mut signed_in) = tokio::sync::watch::channel(None);
-        let handler = Connection::new(self.portal.clone(), self.from.ip(), signed_in_tx);
-        let stream = Cuttable::new(stream, cut.clone());
+        let flow = Arc::new(Flow::default());
+        let stream = Wire::new(stream, cut.clone(), Arc::clone(&flow));
+        let handler = Connection::new(self.portal.clone(), self.from.ip(), signed_in_tx, flow);
         let grace = tokio::time::sleep(Duration::from_secs(self.portal.config().ssh.login_grace_s));
         tokio::pin!(grace);
         let started = russh::server::run_stream(Arc::clone(&self.config), stream, handler);
@@ -160,13 +172,29 @@ impl Life {
             () = self.stop.cancelled() => "The portal is stopping. Jobs and VMs go on without you.",
             () = idle(session, limit) => "Nothing was typed for too long. Goodbye.",
         };
+        // First, so that the words come when the screen is given back.
+        session.kill.cancel();
         session.announce(why);
         // A moment for the words to leave before the connection does.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LAST_WORDS).await;
         let goodbye = handle.disconnect(Disconnect::ByApplication, why.to_owned(), String::from("en"));
         let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Has the kernel end a connection whose other end is gone, or takes nothing, for
+/// `after` (at least 3 s). SSH's own keepalives do not suffice: russh sends none
+/// while it waits for a client to take what it was sent.
+fn notice_death(stream: impl AsFd, after: Duration) -> std::io::Result<()> {
+    // A third of the time in silence, the rest for three questions.
+    let (ask_after, ask_every) = (after / 3, after * 2 / 9);
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, ask_after)?;
+    sockopt::set_tcp_keepintvl(&stream, ask_every.max(Duration::from_secs(1)))?;
+    sockopt::set_tcp_keepcnt(&stream, 3)?;
+    let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(&stream, millis)?)
 }
 
 /// Ends when nothing was typed for `limit`, after a warning in good time.
@@ -227,6 +255,50 @@ fn russh_config(portal: &Portal) -> russh::server::Config {
         keepalive_interval: Some(Duration::from_secs(60)),
         keepalive_max: 3,
         nodelay: true,
+        window_size: flow::WINDOW,
         ..russh::server::Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::time::Instant;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_counts_as_dead() {
+        let (mut server, _client) = pair().await;
+        notice_death(&server, Duration::from_secs(3)).unwrap();
+        let started = Instant::now();
+        let writing = async {
+            loop {
+                if let Err(e) = server.write_all(&[0; 64 * 1024]).await {
+                    return e.kind();
+                }
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(60), writing).await.expect("it stays");
+        assert_eq!(ended, ErrorKind::TimedOut);
+        assert!(started.elapsed() > Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn the_kernel_asks_whether_a_silent_client_is_there() {
+        let (server, _client) = pair().await;
+        notice_death(&server, DEAD_AFTER).unwrap();
+        assert!(sockopt::socket_keepalive(&server).unwrap());
+        let silence = sockopt::tcp_keepidle(&server).unwrap();
+        let questions = sockopt::tcp_keepintvl(&server).unwrap() * sockopt::tcp_keepcnt(&server).unwrap();
+        assert_eq!(silence + questions, DEAD_AFTER);
     }
 }

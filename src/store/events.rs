@@ -62,23 +62,35 @@ fn glob(pattern: &str) -> String {
     pattern.chars().map(|c| if matches!(c, '[' | '?') { format!("[{c}]") } else { c.to_string() }).collect()
 }
 
+/// Writes an event down within a transaction that has more to do.
+pub(super) fn insert(t: &rusqlite::Transaction<'_>, d: &EventDraft, attempt: Option<i64>) -> Result<Event> {
+    let sql = format!(
+        "INSERT INTO events (time, category, action, outcome, severity, actor, actor_id, source_ip, target,
+            session, message, details, attempt_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING {EVENT}"
+    );
+    let values = rusqlite::params![
+        Time::now().millis(),
+        d.category.as_str(),
+        d.action,
+        d.outcome.as_str(),
+        d.severity.as_str(),
+        d.actor,
+        d.actor_id,
+        d.source_ip,
+        d.target,
+        d.session,
+        d.message,
+        d.details.to_string(),
+        attempt,
+    ];
+    Ok(t.prepare_cached(&sql)?.query_row(values, event)?)
+}
+
 impl Store {
     /// Writes an event down; `attempt` is the one that it is the outcome of.
     pub async fn event_insert(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
-        self.write(move |t| {
-            let sql = format!(
-                "INSERT INTO events (time, category, action, outcome, severity, actor, actor_id, source_ip, target,
-                    session, message, details, attempt_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING {EVENT}"
-            );
-            let d = draft;
-            let values = rusqlite::params![
-                Time::now().millis(), d.category.as_str(), d.action, d.outcome.as_str(), d.severity.as_str(),
-                d.actor, d.actor_id, d.source_ip, d.target, d.session, d.message, d.details.to_string(), attempt,
-            ];
-            Ok(t.prepare_cached(&sql)?.query_row(values, event)?)
-        })
-        .await
+        self.write(move |t| insert(t, &draft, attempt)).await
     }
 
     /// The event of that number; with `actor_id`, only if that account did it.

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
-use crate::model::{Job, JobState, Time, job::JobError};
+use crate::model::job::{JobError, JobRequest};
+use crate::model::{Job, JobState, Time};
 
 const JOB: &str = "id, action, target, state, step, percent, error, created_at, finished_at, owner_id, vm_id";
 /// Ended jobs that are kept, newest first.
@@ -21,6 +22,8 @@ pub struct JobDraft {
     pub owner_id: i64,
     /// The VM that it changes.
     pub vm_id: Option<i64>,
+    /// What was asked for.
+    pub request: JobRequest,
 }
 
 fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
@@ -44,10 +47,11 @@ fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
 /// Writes a job down within a transaction that has more to do.
 pub(super) fn insert(t: &rusqlite::Transaction<'_>, draft: &JobDraft) -> Result<Job> {
     let sql = format!(
-        "INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at)
-         VALUES (?1, ?2, ?3, ?4, 'queued', ?5) RETURNING {JOB}"
+        "INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at, request)
+         VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6) RETURNING {JOB}"
     );
-    let values = (draft.action, &draft.target, draft.owner_id, draft.vm_id, Time::now().millis());
+    let request = serde_json::to_string(&draft.request).ok();
+    let values = (draft.action, &draft.target, draft.owner_id, draft.vm_id, Time::now().millis(), request);
     let made = t.query_row(&sql, values, job).map_err(|e| {
         if is_duplicate(&e) {
             Error::new(Code::VmBusy, format!("“{}” is being changed by another job.", draft.target))
@@ -68,11 +72,12 @@ impl Store {
         self.write(move |t| insert(t, &draft)).await
     }
 
-    /// Writes down where a job is.
+    /// Writes down where a job is. One that is over stays as it ended.
     pub async fn job_update(&self, job: Job) -> Result<()> {
         self.write(move |t| {
             let error = job.error.and_then(|e| serde_json::to_string(&e).ok());
-            let sql = "UPDATE jobs SET state = ?2, step = ?3, percent = ?4, error = ?5, finished_at = ?6 WHERE id = ?1";
+            let sql = "UPDATE jobs SET state = ?2, step = ?3, percent = ?4, error = ?5, finished_at = ?6
+                WHERE id = ?1 AND state IN ('queued', 'running')";
             let finished = job.finished_at.map(Time::millis);
             t.execute(sql, (job.id, job.state.as_str(), job.step, job.percent, error, finished))?;
             Ok(())
@@ -99,16 +104,33 @@ impl Store {
         .await
     }
 
-    /// Marks every unfinished job `interrupted` and returns those: the portal has just started.
-    pub async fn jobs_interrupt(&self) -> Result<Vec<Job>> {
-        self.write(|t| {
+    /// What the job was asked to do; none if that was not kept.
+    pub async fn job_request(&self, id: i64) -> Result<Option<JobRequest>> {
+        self.read(move |c| {
+            let text: Option<Option<String>> =
+                c.query_row("SELECT request FROM jobs WHERE id = ?1", [id], |r| r.get(0)).optional()?;
+            Ok(text.flatten().and_then(|t| serde_json::from_str(&t).ok()))
+        })
+        .await
+    }
+
+    /// Marks every unfinished job `interrupted`, for the reason that `why` gives
+    /// of its number and its request, and returns those: nobody works on them any more.
+    pub async fn jobs_interrupt(&self, why: fn(i64, Option<&JobRequest>) -> JobError) -> Result<Vec<Job>> {
+        self.write(move |t| {
+            let mut unfinished = t.prepare("SELECT id, request FROM jobs WHERE state IN ('queued', 'running')")?;
+            let rows = unfinished
+                .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, Option<String>)>>>()?;
             let sql = format!(
-                "UPDATE jobs SET state = 'interrupted', finished_at = ?1
-                 WHERE state IN ('queued', 'running') RETURNING {JOB}"
+                "UPDATE jobs SET state = 'interrupted', finished_at = ?2, error = ?3 WHERE id = ?1 RETURNING {JOB}"
             );
-            let mut statement = t.prepare(&sql)?;
-            let interrupted =
-                statement.query_map([Time::now().millis()], job)?.collect::<rusqlite::Result<_>>()?;
+            let mut interrupted = Vec::with_capacity(rows.len());
+            for (id, request) in rows {
+                let request = request.and_then(|r| serde_json::from_str(&r).ok());
+                let error = serde_json::to_string(&why(id, request.as_ref())).ok();
+                interrupted.push(t.query_row(&sql, (id, Time::now().millis(), error), job)?);
+            }
             Ok(interrupted)
         })
         .await

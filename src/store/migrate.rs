@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use crate::crash;
 use crate::error::{Code, Error, Result};
 
 /// Every migration, in order. Never edited once landed: add another.
@@ -9,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_machines.sql"),
     include_str!("../../migrations/0003_events.sql"),
+    include_str!("../../migrations/0004_job_requests.sql"),
 ];
 
 /// The schema that this binary works with.
@@ -36,6 +38,13 @@ pub(super) fn check_version(connection: &Connection) -> Result<()> {
     Err(Error::new(Code::DatabaseNewer, message))
 }
 
+/// # Errors
+/// `database.newer` if this binary does not know the schema yet.
+pub(super) fn is_current(connection: &Connection) -> Result<bool> {
+    check_version(connection)?;
+    Ok(version(connection)? == SCHEMA_VERSION)
+}
+
 fn version(connection: &Connection) -> Result<usize> {
     Ok(connection.pragma_query_value(None, "user_version", |r| r.get::<_, u32>(0))? as usize)
 }
@@ -47,7 +56,10 @@ fn apply(connection: &mut Connection, number: usize, sql: &str) -> Result<()> {
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "user_version", u32::try_from(number).unwrap_or(u32::MAX))?;
     }
-    Ok(transaction.commit()?)
+    crash::point("migrating");
+    transaction.commit()?;
+    crash::point("migrated");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -75,6 +87,10 @@ mod tests {
                     'libvirt', 'local', 'root', 'k', 'p', 1.0, 1);
                  INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at)
                  VALUES ('vm.new', 'web1.alice', 7, 1, 'succeeded', 1);"
+            }
+            3 => {
+                "INSERT INTO events (time, category, action, outcome, severity, actor, message, details)
+                 VALUES (1, 'configuration', 'vm.new', 'success', 'info', 'alice', 'alice did vm.new.', '{}');"
             }
             _ => "",
         }

@@ -2,6 +2,7 @@
 //! connection and is fed through a bounded queue; a few connections read beside
 //! it. Nothing here runs on an async worker.
 
+mod damage;
 mod events;
 mod jobs;
 mod meta;
@@ -29,6 +30,10 @@ const READERS: usize = 4;
 /// Writes that may wait for the writer.
 const QUEUE: usize = 256;
 
+/// Tries at a copy of a database that somebody has to himself, and between two.
+const COPY_TRIES: u32 = 100;
+const COPY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 type Write = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A handle to the database; clones share it.
@@ -37,6 +42,7 @@ pub struct Store {
     writer: mpsc::Sender<Write>,
     readers: Arc<Readers>,
     path: Arc<PathBuf>,
+    health: damage::Health,
 }
 
 struct Readers {
@@ -49,13 +55,12 @@ impl Store {
     ///
     /// # Errors
     /// `database.newer` if a newer twarga made it, `database.corrupt` if SQLite
-    /// finds it broken, `database.unavailable` if it cannot be opened.
+    /// finds it broken or it is empty where there was one, `database.unavailable` if
+    /// it cannot be opened.
     pub fn open(path: &Path) -> Result<Store> {
+        damage::check_files(path)?;
         keep_private(path);
-        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        quick_check(&writer)?;
-        writer.pragma_update(None, "journal_mode", "wal")?;
-        migrate::run(&mut writer)?;
+        let writer = prepare(path).map_err(|e| damage::named(path, e))?;
         let idle = (0..READERS)
             .map(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
             .collect::<Result<Vec<_>>>()?;
@@ -63,7 +68,7 @@ impl Store {
         std::thread::Builder::new().name("store-writer".into()).spawn(move || write_loop(writer, rx))?;
         let readers =
             Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) });
-        Ok(Store { writer: tx, readers, path: Arc::new(path.to_owned()) })
+        Ok(Store { writer: tx, readers, path: Arc::new(path.to_owned()), health: damage::Health::default() })
     }
 
     /// Whether [`Store::open`] would take the file, which stays as it is.
@@ -74,6 +79,49 @@ impl Store {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         quick_check(&connection)?;
         migrate::check_version(&connection)
+    }
+
+    /// Whether the database has the schema of this binary, which [`Store::open`]
+    /// would bring it to.
+    ///
+    /// # Errors
+    /// `database.newer` if it has a newer one.
+    pub fn is_current(path: &Path) -> Result<bool> {
+        migrate::is_current(&connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+    }
+
+    /// Writes a consistent copy of the database at `path` to `target`, whoever
+    /// works with it meanwhile, and finds the copy whole. Nothing is migrated.
+    ///
+    /// # Errors
+    /// Those of [`Store::check`].
+    pub fn copy(path: &Path, target: &Path) -> Result<()> {
+        let source = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::check_version(&source)?;
+        copy_to(&source, target)?;
+        Store::check(target)
+    }
+
+    /// Whether the files are what SQLite would take them for: a new database, or
+    /// one with its log.
+    ///
+    /// # Errors
+    /// `database.corrupt` if they are what is left of one.
+    pub fn check_files(path: &Path) -> Result<()> {
+        damage::check_files(path)
+    }
+
+    /// The same for a database that may be served from now: every file stays as it is.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn examine(path: &Path) -> Result<()> {
+        damage::examine(path)
+    }
+
+    /// What was wrong when the database was last used, if it still is.
+    pub fn fault(&self) -> Option<Error> {
+        self.health.fault()
     }
 
     /// Where the database is.
@@ -88,8 +136,16 @@ impl Store {
         F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     {
         let (tx, rx) = oneshot::channel();
+        let health = self.health.clone();
         let job: Write = Box::new(move |connection| {
-            let _ = tx.send(in_transaction(connection, f));
+            let before = connection.total_changes();
+            let result = health.may_write().and_then(|()| in_transaction(connection, f));
+            match &result {
+                Ok(_) if connection.total_changes() != before => health.wrote(),
+                Ok(_) => {}
+                Err(e) => health.failed(e),
+            }
+            let _ = tx.send(result);
         });
         self.writer.send(job).await.map_err(|_| gone())?;
         rx.await.map_err(|_| gone())?
@@ -102,34 +158,44 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| gone())?;
-        let readers = Arc::clone(&self.readers);
+        let (readers, health) = (Arc::clone(&self.readers), self.health.clone());
         tokio::task::spawn_blocking(move || {
             // Held as long as the connection is, though the asker may have hung up.
             let _permit = permit;
             let connection = readers.take().ok_or_else(gone)?;
             let result = f(&connection);
             readers.give_back(connection);
-            result
+            // Of what else a reading may meet, the writes tell.
+            result.inspect_err(|e| {
+                if e.code == Code::DatabaseCorrupt {
+                    health.failed(e)
+                }
+            })
         })
         .await?
     }
 
     /// Writes a consistent copy of the database to `target` while others go on.
     pub async fn backup_to(&self, target: PathBuf) -> Result<()> {
-        self.read(move |source| {
-            keep_private(&target);
-            let mut copy = Connection::open(&target)?;
-            let backup = rusqlite::backup::Backup::new(source, &mut copy)?;
-            backup.run_to_completion(256, std::time::Duration::ZERO, None)?;
+        self.read(move |source| copy_to(source, &target)).await
+    }
+
+    /// Whether both sides of the database answer. Now and then, and while the last
+    /// write failed, something is written: only that tells of a disk that is full.
+    ///
+    /// # Errors
+    /// Damage that was met since the start, too.
+    pub async fn ping(&self) -> Result<()> {
+        self.read(|c| Ok(c.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?)).await?;
+        if !self.health.wants_probe() {
+            return self.write(|_| Ok(())).await;
+        }
+        self.write(|t| {
+            let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('written_at', ?1)";
+            t.execute(sql, [crate::model::Time::now().to_string()])?;
             Ok(())
         })
         .await
-    }
-
-    /// Whether both sides of the database answer.
-    pub async fn ping(&self) -> Result<()> {
-        self.read(|c| Ok(c.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?)).await?;
-        self.write(|_| Ok(())).await
     }
 }
 
@@ -143,6 +209,15 @@ impl Readers {
             idle.push(connection);
         }
     }
+}
+
+/// The writing connection, with the schema that this binary works with.
+fn prepare(path: &Path) -> Result<Connection> {
+    let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    quick_check(&writer)?;
+    writer.pragma_update(None, "journal_mode", "wal")?;
+    migrate::run(&mut writer)?;
+    Ok(writer)
 }
 
 fn write_loop(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
@@ -183,6 +258,22 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
+/// All in one step, which in WAL mode keeps nobody from writing: a copy of many
+/// steps begins anew whenever somebody has written between two of them.
+fn copy_to(source: &Connection, target: &Path) -> Result<()> {
+    use rusqlite::backup::{Backup, StepResult};
+    keep_private(target);
+    let mut copy = Connection::open(target)?;
+    let backup = Backup::new(source, &mut copy)?;
+    for _ in 0..COPY_TRIES {
+        match backup.step(-1)? {
+            StepResult::Done => return Ok(()),
+            _ => std::thread::sleep(COPY_PAUSE),
+        }
+    }
+    Err(Error::new(Code::DatabaseUnavailable, "The database is busy."))
+}
+
 fn quick_check(connection: &Connection) -> Result<()> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
     if verdict == "ok" { Ok(()) } else { Err(Error::new(Code::DatabaseCorrupt, "The database is damaged.")) }
@@ -202,8 +293,16 @@ impl From<rusqlite::Error> for Error {
                 Error::new(Code::DatabaseCorrupt, "The database is damaged.")
             }
             Some(ErrorCode::DiskFull) => Error::new(Code::DatabaseUnavailable, "The portal's disk is full.")
-                .hint("An administrator must free some space."),
-            Some(ErrorCode::ReadOnly) => Error::new(Code::DatabaseUnavailable, "The database is read-only."),
+                .hint("An administrator must free some space; then all goes on by itself."),
+            Some(ErrorCode::ReadOnly) => {
+                Error::new(Code::DatabaseUnavailable, "The portal's disk is read-only.")
+                    .hint("An administrator must mend it; the host's kernel log says why.")
+            }
+            Some(ErrorCode::SystemIoFailure) => {
+                tracing::error!(error = %e, "the database's disk fails");
+                Error::new(Code::DatabaseUnavailable, "The portal's disk does not work.")
+                    .hint("An administrator must look at it; the host's kernel log says why.")
+            }
             Some(ErrorCode::CannotOpen) => {
                 Error::new(Code::DatabaseUnavailable, "The database cannot be opened.")
             }

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
-use crate::model::{Role, SshKey, Time, User};
+use crate::model::{Event, EventDraft, Role, SshKey, Time, User};
 
 const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
 const KEY: &str = "id, user_id, algorithm, fingerprint, note, line, created_at, last_used_at";
@@ -172,13 +172,14 @@ impl Store {
         .await
     }
 
-    /// Writes down that the account signed in, and with which key.
-    pub async fn note_login(&self, user_id: i64, key_id: Option<i64>) -> Result<()> {
+    /// Writes down that the account signed in, and with which key, with the
+    /// event of that: both or neither.
+    pub async fn login_insert(&self, draft: EventDraft, user_id: i64, key_id: Option<i64>) -> Result<Event> {
         self.write(move |t| {
             let now = Time::now().millis();
             t.execute("UPDATE users SET last_login_at = ?2 WHERE id = ?1", (user_id, now))?;
             t.execute("UPDATE ssh_keys SET last_used_at = ?2 WHERE id = ?1", (key_id, now))?;
-            Ok(())
+            super::events::insert(t, &draft, None)
         })
         .await
     }
@@ -186,9 +187,18 @@ impl Store {
     /// Adds a key to the account.
     ///
     /// # Errors
-    /// `exists` if the account has it already.
-    pub async fn key_insert(&self, user_id: i64, new: NewKey) -> Result<SshKey> {
-        self.write(move |t| insert_key(t, user_id, &new)).await
+    /// `exists` if the account has it already, `quota` if it has `most` keys.
+    pub async fn key_insert(&self, user_id: i64, new: NewKey, most: u32) -> Result<SshKey> {
+        self.write(move |t| {
+            let key = insert_key(t, user_id, &new)?;
+            let has = "SELECT count(*) FROM ssh_keys WHERE user_id = ?1";
+            if t.query_row(has, [user_id], |r| r.get::<_, u32>(0))? > most {
+                return Err(Error::new(Code::Quota, format!("An account has at most {most} keys."))
+                    .hint("`key rm` removes one."));
+            }
+            Ok(key)
+        })
+        .await
     }
 
     /// The account's keys, oldest first.

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{JobDraft, Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
+use crate::model::job::JobRequest;
 use crate::model::{Job, Size, Time, Vm, VmState};
 
 /// Selects in the order that [`vm`] reads.
@@ -137,15 +138,26 @@ impl Store {
     /// # Errors
     /// `quota` if its owner has `most` of them already, `exists` if one has that
     /// name, `vm.busy` if the port is another's.
-    pub async fn vm_insert(&self, new: NewVm, action: &'static str, most: u32) -> Result<(Vm, Job)> {
+    pub async fn vm_insert(
+        &self,
+        new: NewVm,
+        action: &'static str,
+        request: JobRequest,
+        most: u32,
+    ) -> Result<(Vm, Job)> {
         self.write(move |t| {
             let owned = "SELECT count(*) FROM vms WHERE owner_id = ?1";
             if t.query_row(owned, [new.owner_id], |r| r.get::<_, u32>(0))? >= most {
                 return Err(Error::new(Code::Quota, format!("This account has its {most} VMs already.")));
             }
             let made = insert(t, new)?;
-            let draft =
-                JobDraft { action, target: made.full_name(), owner_id: made.owner_id, vm_id: Some(made.id) };
+            let draft = JobDraft {
+                action,
+                target: made.full_name(),
+                owner_id: made.owner_id,
+                vm_id: Some(made.id),
+                request,
+            };
             let job = super::jobs::insert(t, &draft)?;
             Ok((made, job))
         })
@@ -264,7 +276,7 @@ impl Store {
     /// Gives the machine another port.
     ///
     /// # Errors
-    /// `exists` if the port is another's.
+    /// `vm.busy` if the port is another's.
     pub async fn vm_set_port(&self, id: i64, port: u16) -> Result<()> {
         self.write(move |t| {
             t.execute("UPDATE vms SET ssh_port = ?2 WHERE id = ?1", (id, port))

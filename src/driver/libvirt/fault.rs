@@ -6,8 +6,18 @@ use virt::sys;
 
 use crate::error::{Code, Error};
 
-/// What the log and the sentence call the backend.
-pub(super) const UNREACHABLE: &str = "libvirt cannot be reached.";
+/// What helps where only the backend is away.
+const AWAY: &str = "The VMs run on. Try again shortly; `twarga doctor` on the host tells what is wrong.";
+
+/// Nobody is at the other end.
+pub(super) fn unreachable() -> Error {
+    Error::new(Code::BackendUnavailable, "libvirt cannot be reached.").hint(AWAY)
+}
+
+/// Somebody is at the other end, and says nothing.
+pub(super) fn silent() -> Error {
+    Error::new(Code::BackendUnavailable, "libvirt does not answer.").hint(AWAY)
+}
 
 /// True if libvirt says that it has no such domain.
 pub(super) fn is_missing(e: &VirtError) -> bool {
@@ -47,7 +57,7 @@ pub(super) fn translate(what: &str, e: &VirtError) -> Error {
     }
     tracing::warn!(what, error = %e, "libvirt refused");
     if is_connection(e) {
-        return Error::new(Code::BackendUnavailable, UNREACHABLE);
+        return unreachable();
     }
     known(e.message()).unwrap_or_else(|| other(what, e))
 }
@@ -61,6 +71,16 @@ pub(super) fn gone() -> Error {
 pub(super) fn not_running() -> Error {
     Error::new(Code::VmNotRunning, "The VM is not running.").hint("Start it first: `vm start NAME`.")
 }
+
+/// QEMU's words (`hw/i386/x86-common.c`) about a kernel or an initrd that is none.
+const BAD_KERNEL: [&str; 6] = [
+    "could not load kernel",
+    "invalid kernel header",
+    "could not open kernel file",
+    "error reading initrd",
+    "too old to load a ram disk",
+    "without PVH ELF Note",
+];
 
 /// Faults that are told by libvirt's (or QEMU's) words alone.
 fn known(message: &str) -> Option<Error> {
@@ -82,6 +102,8 @@ fn known(message: &str) -> Option<Error> {
             Error::new(Code::BackendUnavailable, "The host has no memory left for this VM.")
                 .hint("Stop another VM first, or choose a smaller plan."),
         )
+    } else if BAD_KERNEL.iter().any(|words| has(words)) {
+        Some(Error::new(Code::ImageInvalid, "QEMU cannot load the image's kernel."))
     } else if has("Permission denied") {
         Some(
             Error::new(Code::BackendUnavailable, "The host's QEMU may not read the VM's files.")

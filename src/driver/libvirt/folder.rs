@@ -2,7 +2,7 @@
 //! tells that the folder is ours to remove.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::command;
 use crate::driver::{BootFiles, DomainSpec};
 use crate::error::{Code, Error, Result};
+use crate::model::text;
 
 /// The guest's disk, qcow2, over the image's.
 pub(super) const OVERLAY: &str = "disk.qcow2";
@@ -21,6 +22,10 @@ pub(super) const SEED: &str = "seed.img";
 pub(super) const CONSOLE_LOG: &str = "console.log";
 /// Holds the domain's UUID.
 const MARK: &str = ".twarga-domain";
+
+/// Bytes of the log's end that are looked through, and columns that are shown.
+const LAST_WORDS: u64 = 4096;
+const LONGEST_WORDS: usize = 120;
 
 const QEMU_IMG: &str = "qemu-img";
 const QEMU_IMG_LIMIT: Duration = Duration::from_secs(60);
@@ -147,14 +152,31 @@ async fn qemu_img<'a>(args: impl IntoIterator<Item = &'a std::ffi::OsStr>) -> Re
         .hint("The portal's log says why."))
 }
 
-/// True for a directory (no link to one) that carries `uuid`'s mark or is empty.
+/// The last line of the console's log that says anything; none if the log is not
+/// ours to read.
+pub(super) fn last_words(dir: &Path) -> Option<String> {
+    let mut log = File::open(dir.join(CONSOLE_LOG)).ok()?;
+    let length = log.metadata().ok()?.len();
+    log.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS))).ok()?;
+    let mut end = Vec::new();
+    log.take(LAST_WORDS).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    let line = end.split(['\n', '\r']).rev().find(|line| line.chars().any(char::is_alphanumeric))?;
+    Some(text::short(&text::clean(line.trim()), LONGEST_WORDS))
+}
+
+/// True for a directory (no link to one) that carries `uuid`'s mark, or nothing
+/// but a mark that a crash kept from its place.
 fn is_ours(dir: &Path, uuid: Uuid) -> Result<bool> {
     if !fs::symlink_metadata(dir)?.is_dir() {
         return Ok(false);
     }
     match fs::read_to_string(dir.join(MARK)) {
         Ok(mark) => Ok(mark.trim() == uuid.to_string()),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(fs::read_dir(dir)?.next().is_none()),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let unborn = format!("{MARK}.new");
+            Ok(fs::read_dir(dir)?.all(|e| e.is_ok_and(|e| *e.file_name() == *unborn)))
+        }
         Err(e) => Err(e.into()),
     }
 }
@@ -227,11 +249,39 @@ mod tests {
     }
 
     #[test]
+    fn the_last_words_are_those_that_say_something() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(last_words(root.path()), None);
+        let log = root.path().join(CONSOLE_LOG);
+        fs::write(&log, format!("{}\r\n\x1b[31mKernel panic\r\n\r\n# \r\n", "x".repeat(9000))).unwrap();
+        let said = last_words(root.path()).unwrap();
+        assert!(said.contains("Kernel panic") && !said.contains('\x1b'), "{said:?}");
+        fs::write(&log, "x".repeat(9000)).unwrap();
+        assert!(last_words(root.path()).unwrap().chars().count() <= LONGEST_WORDS);
+    }
+
+    #[test]
     fn an_interrupted_removal_is_taken_up_again() {
         let root = tempfile::tempdir().unwrap();
         let (dir, uuid) = (root.path().join("d"), Uuid::new_v4());
         fs::create_dir(&dir).unwrap();
         remove(&dir, uuid).unwrap();
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_folder_whose_mark_was_being_written_is_ours() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, uuid) = (root.path().join("d"), Uuid::new_v4());
+        for _ in 0..2 {
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join(format!("{MARK}.new")), "half").unwrap();
+            remove(&dir, uuid).unwrap();
+            assert!(!dir.exists());
+        }
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(format!("{MARK}.new")), "half").unwrap();
+        make(&dir, uuid).unwrap();
+        assert_eq!(fs::read_to_string(dir.join(MARK)).unwrap(), uuid.to_string());
     }
 }

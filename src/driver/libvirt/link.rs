@@ -3,8 +3,14 @@
 //!
 //! ```text
 //! Opening ──ok──▶ Up ──lost──▶ Down ──backoff, ok──▶ Up …
-//!    └────failed────────────────▲
+//!    └────failed────────────────▲ │
+//!                    Up ◀──▶ Silent
 //! ```
+//!
+//! A daemon that hangs keeps its connections. So it is asked something every
+//! second, and as soon as an answer is overdue every call fails, those under way
+//! too: nobody waits for it. What it was asked before it may still do later, so
+//! all is looked at afresh when it speaks again.
 //!
 //! libvirt allows calls of several threads on one connection. Up to libvirt 10.2
 //! its client then uses freed memory when a connection breaks with more than one
@@ -21,6 +27,7 @@ use virt::connect::Connect;
 
 use super::events::{Subscription, start_loop};
 use super::fault;
+use super::pulse::Pulse;
 use crate::driver::DriverEvent;
 use crate::error::{Code, Error, Result};
 
@@ -39,6 +46,10 @@ const KEEPALIVE_COUNT: u32 = 3;
 /// … asked so many seconds apart.
 const KEEPALIVE_S: i32 = 5;
 
+/// How long the first attempt to connect is waited for, and a call for another
+/// that hung with the daemon to end once that has woken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Events kept for a listener that lags behind.
 const EVENTS: usize = 1024;
 
@@ -47,6 +58,8 @@ enum Phase {
     /// The first attempt is under way.
     Opening,
     Up,
+    /// Connected, and an answer is overdue.
+    Silent,
     Down,
 }
 
@@ -67,10 +80,16 @@ impl Link {
         let (tell, phase) = watch::channel(Phase::Opening);
         let closing = Arc::new(AtomicBool::new(false));
         let pool = Arc::new(Pool { uri: uri.to_owned(), idle: Mutex::default() });
-        let keeper =
-            Keeper { pool: Arc::clone(&pool), tell, events: events.clone(), closing: Arc::clone(&closing) };
+        let calls = Arc::new(Semaphore::new(CALLS));
+        let keeper = Keeper {
+            pool: Arc::clone(&pool),
+            calls: Arc::clone(&calls),
+            tell,
+            events: events.clone(),
+            closing: Arc::clone(&closing),
+        };
         std::thread::Builder::new().name("libvirt-link".into()).spawn(move || keeper.run())?;
-        Ok(Link { phase, calls: Arc::new(Semaphore::new(CALLS)), pool, events, closing })
+        Ok(Link { phase, calls, pool, events, closing })
     }
 
     /// What happens to domains and to the connection from now on.
@@ -85,7 +104,8 @@ impl Link {
     /// among the few that may run, so a hung daemon cannot pile up threads.
     ///
     /// # Errors
-    /// `backend.unavailable` while there is no connection, `timed_out` after `limit`.
+    /// `backend.unavailable` while there is no connection or the daemon hangs,
+    /// `timed_out` after `limit`.
     pub(super) async fn call<T, F>(&self, what: &'static str, limit: Duration, job: F) -> Result<T>
     where
         T: Send + 'static,
@@ -101,7 +121,12 @@ impl Link {
             })
             .await?
         };
-        match timeout_at(Instant::now() + limit, work).await {
+        let done = tokio::select! {
+            biased;
+            done = timeout_at(Instant::now() + limit, work) => done,
+            error = self.silence() => return Err(error),
+        };
+        match done {
             Ok(done) => done,
             Err(_) => {
                 tracing::warn!(what, limit_s = limit.as_secs(), "libvirt does not answer");
@@ -113,11 +138,24 @@ impl Link {
 
     async fn up(&self) -> Result<()> {
         let mut phase = self.phase.clone();
-        let settled = *phase.wait_for(|p| *p != Phase::Opening).await.map_err(Error::internal)?;
-        match settled {
+        let settled = tokio::time::timeout(PATIENCE, phase.wait_for(|p| *p != Phase::Opening)).await;
+        let Ok(settled) = settled else { return Err(fault::silent()) };
+        match *settled.map_err(Error::internal)? {
             Phase::Up => Ok(()),
-            Phase::Opening | Phase::Down => Err(Error::new(Code::BackendUnavailable, fault::UNREACHABLE)),
+            Phase::Silent => Err(fault::silent()),
+            Phase::Opening | Phase::Down => Err(fault::unreachable()),
         }
+    }
+
+    /// Ends with an error when an answer is overdue.
+    async fn silence(&self) -> Error {
+        let mut phase = self.phase.clone();
+        let fell = phase.wait_for(|p| *p == Phase::Silent).await.is_ok();
+        if !fell {
+            // The link is being closed: the call itself tells how that went.
+            std::future::pending::<()>().await;
+        }
+        fault::silent()
     }
 }
 
@@ -170,6 +208,7 @@ impl Pool {
 /// The watching thread.
 struct Keeper {
     pool: Arc<Pool>,
+    calls: Arc<Semaphore>,
     tell: watch::Sender<Phase>,
     events: broadcast::Sender<DriverEvent>,
     closing: Arc<AtomicBool>,
@@ -209,16 +248,44 @@ impl Keeper {
         tracing::info!(uri = %self.pool.uri, "connected to libvirt");
         self.tell.send_replace(Phase::Up);
         let _ = self.events.send(DriverEvent::Connected);
-        while !self.is_closing() && connect.is_alive().unwrap_or(false) {
-            std::thread::sleep(LOOK);
-        }
+        self.watch(&connect);
+        let was_up = *self.tell.borrow() == Phase::Up;
         self.tell.send_replace(Phase::Down);
-        if !self.is_closing() {
+        if !self.is_closing() && was_up {
             tracing::warn!(uri = %self.pool.uri, "lost libvirt");
             let _ = self.events.send(DriverEvent::Disconnected);
         }
         drop(subscription);
         self.pool.close();
+    }
+
+    /// Stays with an open connection until it breaks.
+    fn watch(&self, connect: &Connect) {
+        let pulse = Pulse::start(&self.pool.uri);
+        while !self.is_closing() && connect.is_alive().unwrap_or(false) {
+            std::thread::sleep(LOOK);
+            let was_silent = *self.tell.borrow() == Phase::Silent;
+            let is_silent = pulse.is_overdue();
+            if is_silent && !was_silent {
+                tracing::warn!(uri = %self.pool.uri, "libvirt does not answer");
+                self.tell.send_replace(Phase::Silent);
+                let _ = self.events.send(DriverEvent::Disconnected);
+            } else if was_silent && !is_silent {
+                self.await_stragglers();
+                tracing::info!(uri = %self.pool.uri, "libvirt answers again");
+                self.tell.send_replace(Phase::Up);
+                let _ = self.events.send(DriverEvent::Connected);
+            }
+        }
+    }
+
+    /// Calls that nobody waits for any more end soon after the daemon has woken;
+    /// who looks before that sees half of what they do.
+    fn await_stragglers(&self) {
+        let until = std::time::Instant::now() + PATIENCE;
+        while self.calls.available_permits() < CALLS && std::time::Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn is_closing(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `link` | the connection: opened, watched, opened again; deadlines |
+//! | `link`, `pulse` | the connection: opened, watched, opened again; deadlines; whether anybody answers |
 //! | `ops` | libvirt's calls, blocking, each of which may be repeated |
 //! | `events`, `stats`, `stream` | what the `virt` crate does not wrap: all the `unsafe` there is |
 //! | `console` | a stream's bytes to and from async code |
@@ -21,6 +21,7 @@ mod fault;
 mod folder;
 mod link;
 mod ops;
+mod pulse;
 mod reach;
 mod stats;
 mod stream;
@@ -267,6 +268,11 @@ impl Driver for LibvirtDriver {
         console::open(&self.link, &self.config.uri, uuid).await
     }
 
+    async fn last_words(&self, dir: &Path) -> Option<String> {
+        let dir = dir.to_owned();
+        tokio::task::spawn_blocking(move || folder::last_words(&dir)).await.ok().flatten()
+    }
+
     fn events(&self) -> broadcast::Receiver<DriverEvent> {
         self.link.events()
     }
@@ -298,4 +304,17 @@ fn version_sentence(boots: bool, lib: u32, hypervisor: u32) -> String {
     } else {
         format!("libvirt {}, test driver", dotted(lib))
     }
+}
+
+/// A domain's definition, for fuzzers.
+#[doc(hidden)]
+pub fn definition(spec: &DomainSpec) -> Result<String> {
+    let config = LibvirtConfig {
+        uri: String::new(),
+        accel: AccelSetting::Tcg,
+        state_dir: PathBuf::new(),
+        qemu: None,
+        allow_outbound: false,
+    };
+    xml::domain(spec, &config, Some(accel::Accel::Tcg))
 }

@@ -250,18 +250,23 @@ obey_signals() {
 # it may have changed. Without a seed the guest keeps what it had.
 read_seed() {
     {
-        cp $SEED/hostname /etc/
-        cp $SEED/authorized_keys /root/.ssh/
-        dropbearconvert openssh dropbear $SEED/ssh_host_ed25519_key \
-            /etc/dropbear/dropbear_ed25519_host_key
+        take $SEED/hostname /etc/hostname
+        take $SEED/authorized_keys /root/.ssh/authorized_keys
+        dropbearconvert openssh dropbear $SEED/ssh_host_ed25519_key /run/host_key &&
+            take /run/host_key /etc/dropbear/dropbear_ed25519_host_key
     } 2>/dev/null
 
     read -r name </etc/hostname
     echo "$name" >/proc/sys/kernel/hostname
     echo "127.0.0.1 localhost
 127.0.1.1 $name
-::1 localhost ip6-localhost" >/etc/hosts
+::1 localhost ip6-localhost" >/run/hosts
+    take /run/hosts /etc/hosts
 }
+
+# take FROM TO: what is the same stays. To write it again empties it first, and
+# a full disk would keep it so: nobody could enter to make room.
+take() { cmp -s "$1" "$2" || cp "$1" "$2"; }
 
 # The question is asked in the background: dropbear starts meanwhile.
 ask_for_address() {

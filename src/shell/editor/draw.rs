@@ -152,7 +152,8 @@ fn window(line: &[char], cursor: usize, from: usize, room: usize) -> (String, us
 
 /// Words in columns, below the line.
 fn list(words: &[String], cols: usize, out: &mut String) {
-    let shown: Vec<String> = words.iter().take(MOST_LISTED).map(|w| text::short(w, cols - 1)).collect();
+    let shown: Vec<String> =
+        words.iter().take(MOST_LISTED).map(|w| text::short(w, cols.saturating_sub(1))).collect();
     let widest = shown.iter().map(|w| text::columns(w)).max().unwrap_or(0) + 2;
     let across = (cols / widest).max(1);
     for row in shown.chunks(across) {

@@ -102,6 +102,8 @@ async fn nothing_runs_and_nobody_gets_in_when_events_cannot_be_written() {
     let fingerprint = p.perform(&alice, KeyAdd { key: vec![line] }).await.unwrap().fingerprint;
     let db = database(&portal);
     let sessions = p.sessions().list().len();
+    let remembered = "SELECT count(*) FROM ssh_keys WHERE last_used_at IS NOT NULL";
+    assert_eq!(count(&db, remembered), 0);
     db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE (ABORT, 'full'); END")
         .unwrap();
     assert_ne!(outcome(p, &alice, vm_new("web")).await, "done");
@@ -109,6 +111,7 @@ async fn nothing_runs_and_nobody_gets_in_when_events_cannot_be_written() {
     assert_ne!(outcome(p, &portal.admin, user_new("eve")).await, "done");
     assert!(p.login_password("alice", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_none());
     assert!(p.login_key("alice", fingerprint.clone(), HERE).await.is_none());
+    assert_eq!(count(&db, remembered), 0, "a login that did not happen is remembered");
     assert_eq!(work_done(&driver), 0);
     assert_eq!(count(&db, "SELECT count(*) FROM vms") + count(&db, "SELECT count(*) FROM jobs"), 0);
     assert_eq!(count(&db, "SELECT count(*) FROM users WHERE name = 'eve'"), 0);
@@ -116,6 +119,79 @@ async fn nothing_runs_and_nobody_gets_in_when_events_cannot_be_written() {
     db.execute_batch("DROP TRIGGER full").unwrap();
     assert!(p.login_key("alice", fingerprint, HERE).await.is_some());
     make_vm(p, &alice, "web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_cannot_be_remembered_is_not_written_down_as_one() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    portal.user("alice", "user").await;
+    let db = database(&portal);
+    let logins = "SELECT count(*) FROM events WHERE action = 'session.login' AND outcome = 'success'";
+    let before = count(&db, logins);
+    db.execute_batch(
+        "CREATE TRIGGER full BEFORE UPDATE OF last_login_at ON users BEGIN SELECT RAISE (ABORT, 'full'); END",
+    )
+    .unwrap();
+    assert!(p.login_password("alice", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_none());
+    assert_eq!(count(&db, logins), before, "a login that did not happen is in the audit");
+    db.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(p.login_password("alice", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_some());
+    assert_eq!(count(&db, logins), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_is_told_as_done_and_its_outcome_written_down_later() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    let db = database(&portal);
+    db.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.attempt_id IS NOT NULL
+         BEGIN SELECT RAISE (ABORT, 'full'); END",
+    )
+    .unwrap();
+    assert_eq!(outcome(p, &portal.admin, user_new("eve")).await, "done");
+    assert_eq!(outcome(p, &portal.admin, user_new("eve")).await, "exists");
+    assert_eq!(count(&db, "SELECT count(*) FROM users WHERE name = 'eve'"), 1);
+    let written = "SELECT count(*) FROM events WHERE action = 'user.new' AND target IS NULL
+        AND attempt_id IS NOT NULL AND details LIKE '%eve%'";
+    let of = |outcome: &str| count(&db, &format!("{written} AND outcome = '{outcome}'"));
+    assert_eq!((of("success"), of("failure")), (0, 0));
+    db.execute_batch("DROP TRIGGER full").unwrap();
+    until("the outcomes are written down", async || (of("success"), of("failure")) == (1, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_added_at_once_do_not_outrun_the_limit() {
+    let (portal, _driver) = mock().await;
+    let (p, alice) = (portal.portal.clone(), portal.user("alice", "user").await);
+    let db = database(&portal);
+    for i in 0..96 {
+        let sql = "INSERT INTO ssh_keys (user_id, algorithm, fingerprint, note, line, created_at)
+            SELECT id, 'ssh-ed25519', ?1, '', '', 1 FROM users WHERE name = 'alice'";
+        db.execute(sql, [format!("SHA256:{i}")]).unwrap();
+    }
+    let keys: Vec<String> = (0..12)
+        .map(|i| {
+            let key = portal.keygen(&format!("k{i}"), &["-t", "ed25519"]);
+            std::fs::read_to_string(key.with_extension("pub")).unwrap()
+        })
+        .collect();
+    let adding: Vec<_> = keys
+        .into_iter()
+        .map(|key| {
+            let (p, alice) = (p.clone(), alice.clone());
+            tokio::spawn(async move { outcome(&p, &alice, KeyAdd { key: vec![key] }).await })
+        })
+        .collect();
+    let mut got = Vec::new();
+    for one in adding {
+        got.push(one.await.unwrap());
+    }
+    assert_eq!(got.iter().filter(|o| **o == "done").count(), 4, "{got:?}");
+    assert_eq!(got.iter().filter(|o| **o == "quota").count(), 8, "{got:?}");
+    let sql = "SELECT count(*) FROM ssh_keys k JOIN users u ON u.id = k.user_id WHERE u.name = 'alice'";
+    assert_eq!(count(&db, sql), 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,8 +14,9 @@ use twarga::action::catalogue::{ImageLs, PlanLs};
 use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow};
 use twarga::action::host::HostShow;
-use twarga::action::job::{JobCancel, JobLs, JobShow, JobWatch};
+use twarga::action::job::{JobCancel, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
+use twarga::action::session::{SessionKill, SessionLs};
 use twarga::action::user::{UserLs, UserNew, UserShow};
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
@@ -141,9 +142,15 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(own, |_| KeyRm { key: of_alice.to_string() }).await;
 
     t.row(["event.not_found", "done", "done"], |_| EventShow { id: event }).await;
+    t.same("done", || SessionLs { all: true }).await;
+    let other = portal.sign_in("alice", "nine purple toads").await;
+    let id = &other.session().id;
+    t.row(["session.not_found", "done", "done"], |_| SessionKill { id: id.clone() }).await;
+
     t.row(["job.not_found", "done", "done"], |_| JobShow { id: job }).await;
     t.row(["job.not_found", "done", "done"], |_| JobWatch { id: job }).await;
     t.row(["job.not_found", "job.state", "job.state"], |_| JobCancel { id: job }).await;
+    t.row(["job.not_found", "job.state", "job.state"], |_| JobRetry { id: job, no_wait: true }).await;
 
     let theirs = ["vm.not_found", "done", "done"];
     let names = |by: As| vms(&[by.vm()]);
@@ -214,6 +221,7 @@ async fn missing_and_forbidden_rows_give_the_identical_error() {
             refused(p, &bob, JobShow { id: 1 }).await,
             refused(p, &bob, JobWatch { id: 1 }).await,
             refused(p, &bob, JobCancel { id: 1 }).await,
+            refused(p, &bob, JobRetry { id: 1, no_wait: true }).await,
         ]
     };
     let missing = ask().await;

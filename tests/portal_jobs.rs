@@ -9,7 +9,7 @@ mod work;
 use std::sync::Arc;
 
 use common::{TestPortal, mock, until};
-use twarga::action::job::{JobCancel, JobShow};
+use twarga::action::job::{JobCancel, JobRetry, JobShow, JobWatch};
 use twarga::action::vm::*;
 use twarga::driver::mock::{MockDriver, Op};
 use twarga::driver::{Capabilities, DomainState, Driver};
@@ -311,6 +311,187 @@ async fn every_state_admits_what_makes_sense_in_it() {
             }
         }
     }
+}
+
+fn retry(id: i64) -> JobRetry {
+    JobRetry { id, no_wait: true }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_failed_is_made_again_in_the_same_words() {
+    let (portal, driver) = mock().await;
+    let p = &portal.portal;
+    let alice = portal.user("alice", "user").await;
+    let order = || {
+        let mut order = vm_new("web");
+        (order.ram, order.cpu, order.disk) = (Some(640), Some(2), Some(12));
+        order.tags = vec![String::from("lab")];
+        order
+    };
+    driver.fail_next(Op::Define, Error::new(Code::BackendUnavailable, "It is away."));
+    let failed = p.perform(&alice, order()).await.unwrap();
+    assert_eq!(finished(p, &alice, failed.id).await.state, JobState::Failed);
+    let job = p.perform(&alice, retry(failed.id)).await.unwrap();
+    assert_ne!(job.id, failed.id);
+    assert_eq!((job.action.as_str(), job.target.as_str()), ("vm.new", "web.alice"));
+    assert_eq!(finished(p, &alice, job.id).await.state, JobState::Succeeded);
+    let vm = look(p, &alice, "web").await;
+    assert_eq!((vm.ram_mb, vm.vcpus, vm.disk_gb, vm.tags), (640, 2, 12, vec![String::from("lab")]));
+    // The first one stays as it ended, and there is nothing to do a third time.
+    assert_eq!(p.perform(&alice, JobShow { id: failed.id }).await.unwrap().state, JobState::Failed);
+    let e = refused(p, &alice, retry(failed.id)).await;
+    assert_eq!((e.code, e.exit() as u8), (Code::Exists, 4));
+    let e = refused(p, &alice, retry(job.id)).await;
+    assert_eq!((e.code, e.exit() as u8), (Code::JobState, 4));
+    // Both ways through the door are in the audit.
+    let audit = database(&portal);
+    let of = |action: &str| {
+        count(
+            &audit,
+            &format!(
+                "SELECT count(*) FROM events WHERE action = '{action}' AND outcome = 'success' AND actor = 'alice'"
+            ),
+        )
+    };
+    assert_eq!((of("job.retry"), of("vm.new")), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_has_the_rights_of_who_asks_for_it_now() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    let (alice, bob) = (portal.user("alice", "user").await, portal.user("bob", "user").await);
+    make_vm(p, &alice, "web").await;
+    driver.fail_next(Op::Undefine, Error::new(Code::BackendUnavailable, "It is away."));
+    let stuck = change(p, &alice, destroy("web")).await.unwrap();
+    assert_eq!(stuck.state, JobState::Failed);
+    driver.fail_next(Op::Define, Error::new(Code::BackendUnavailable, "It is away."));
+    let order = p.perform(&alice, vm_new("other")).await.unwrap();
+    finished(p, &alice, order.id).await;
+    // Another's job is not there for bob; an admin would own what alice ordered.
+    assert_eq!(refused(p, &bob, retry(stuck.id)).await.code, Code::JobNotFound);
+    assert_eq!(refused(p, admin, retry(order.id)).await.code, Code::Forbidden);
+    // An account that was disabled since may do nothing.
+    database(&portal).execute("UPDATE users SET enabled = 0 WHERE name = 'alice'", []).unwrap();
+    assert_eq!(refused(p, &alice, retry(stuck.id)).await.code, Code::Forbidden);
+    let job = p.perform(admin, retry(stuck.id)).await.unwrap();
+    assert_eq!(finished(p, admin, job.id).await.state, JobState::Succeeded);
+    assert_nothing_left(&portal, &driver, "destroyed at the second try").await;
+    // The VM is gone, and a new one of its name is another.
+    let e = refused(p, admin, retry(stuck.id)).await;
+    assert_eq!((e.code, e.exit() as u8), (Code::JobState, 4));
+    database(&portal).execute("UPDATE users SET enabled = 1 WHERE name = 'alice'", []).unwrap();
+    make_vm(p, &alice, "web").await;
+    assert_eq!(refused(p, &alice, retry(stuck.id)).await.code, Code::JobState);
+    assert_eq!(look(p, &alice, "web").await.state, VmState::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_that_failed_can_be_tried_again() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    let uuid = make_vm(p, admin, "web").await.uuid;
+    let away = || Error::new(Code::BackendUnavailable, "It is away.");
+    let again = async |op, first: twarga::model::Job, after: VmState| {
+        assert_eq!(first.state, JobState::Failed, "{op:?}");
+        let calls = driver.calls(op);
+        let job = p.perform(admin, retry(first.id)).await.unwrap();
+        assert_eq!(job.action, first.action);
+        assert_eq!(finished(p, admin, job.id).await.state, JobState::Succeeded, "{op:?}");
+        assert_eq!(look(p, admin, "web").await.state, after, "{op:?}");
+        assert!(driver.calls(op) > calls, "{op:?}: the flag is lost");
+    };
+    driver.fail_next(Op::Suspend, away());
+    again(Op::Suspend, change(p, admin, pause("web")).await.unwrap(), VmState::Paused).await;
+    driver.fail_next(Op::Resume, away());
+    again(Op::Resume, change(p, admin, resume("web")).await.unwrap(), VmState::Running).await;
+    driver.fail_next(Op::Reboot, away());
+    again(Op::Reboot, change(p, admin, restart("web", true)).await.unwrap(), VmState::Running).await;
+    driver.fail_next(Op::Shutdown, away());
+    again(Op::Shutdown, change(p, admin, restart("web", false)).await.unwrap(), VmState::Running).await;
+    // With `--force`, which the power switch shows.
+    driver.fail_next(Op::PowerOff, away());
+    let failed = change(p, admin, stop("web", true)).await.unwrap();
+    again(Op::PowerOff, failed.clone(), VmState::Stopped).await;
+    let e = refused(p, admin, retry(failed.id)).await;
+    assert_eq!((e.code, e.exit() as u8), (Code::VmState, 4), "it is off already");
+    driver.fail_next(Op::Start, away());
+    again(Op::Start, change(p, admin, start("web")).await.unwrap(), VmState::Running).await;
+    assert_eq!(driver.state(uuid).await.unwrap(), Some(DomainState::Running));
+    // One that is at work is left alone.
+    let mut gate = driver.hold(Op::Suspend);
+    let job = p.perform(admin, pause("web")).await.unwrap().remove(0);
+    gate.reached(1).await;
+    let e = refused(p, admin, retry(job.id)).await;
+    assert!(e.code == Code::JobState && e.hint.contains("job watch"), "{e}");
+    gate.open();
+    finished(p, admin, job.id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_data_is_not_kept_for_another_try() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    driver.fail_next(Op::Define, Error::new(Code::BackendUnavailable, "It is away."));
+    let mut order = vm_new("web");
+    order.user_data = Some(String::from("#!/bin/sh\necho pas5phrase\n"));
+    let job = p.perform(admin, order).await.unwrap();
+    finished(p, admin, job.id).await;
+    let e = refused(p, admin, retry(job.id)).await;
+    assert!(e.code == Code::JobState && e.hint.contains("vm new web --user-data"), "{e}");
+    let kept = "SELECT count(*) FROM jobs WHERE request LIKE '%pas5phrase%' OR error LIKE '%pas5phrase%'";
+    assert_eq!(count(&database(&portal), kept), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_job_is_written_down_however_long_that_takes() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    make_vm(p, admin, "web").await;
+    let mut gate = driver.hold(Op::Suspend);
+    let job = p.perform(admin, pause("web")).await.unwrap().remove(0);
+    gate.reached(1).await;
+    let mut job = p.perform(admin, JobWatch { id: job.id }).await.unwrap();
+    // Somebody holds the database for longer than the writer waits.
+    let other = database(&portal);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    gate.open();
+    let told = tokio::time::timeout(common::PATIENCE, job.wait_for(|j| j.state.is_final())).await;
+    let told = told.expect("whoever waits is not told").unwrap().clone();
+    assert_eq!(told.error.unwrap().code, "database.unavailable");
+    other.execute_batch("ROLLBACK").unwrap();
+    until("its end is written down", async || {
+        count(&database(&portal), "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')") == 0
+    })
+    .await;
+    // The VM is free again, without a restart and without a long wait.
+    until("its state is known", async || look(p, admin, "web").await.state == VmState::Paused).await;
+    assert_eq!(change(p, admin, resume("web")).await.unwrap().state, JobState::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_another_machine_just_got_is_left_to_it() {
+    let driver = Arc::new(MockDriver::new());
+    let narrow = |c: &mut twarga::config::Config| c.driver.libvirt.ports = (29_970, 29_975);
+    let portal = TestPortal::start(Arc::clone(&driver) as Arc<dyn Driver>, narrow).await;
+    portal.install_fake_image();
+    let (p, admin) = (&portal.portal, &portal.admin);
+    make_vm(p, admin, "web").await;
+    change(p, admin, stop("web", true)).await.unwrap();
+    let first = take_its_port(&portal, &driver, "web").await;
+    // All but one of the others seem free, and turn out to be another's.
+    let only = if first == 29_975 { 29_974 } else { 29_975 };
+    let db = database(&portal);
+    db.execute_batch(&format!(
+        "CREATE TABLE rival (ssh_port INTEGER UNIQUE);
+         INSERT INTO rival VALUES (1);
+         CREATE TRIGGER rivals BEFORE UPDATE OF ssh_port ON vms WHEN NEW.ssh_port <> {only}
+         BEGIN INSERT INTO rival VALUES (1); END;"
+    ))
+    .unwrap();
+    let job = change(p, admin, start("web")).await.unwrap();
+    assert_eq!(job.state, JobState::Succeeded, "{job:?}");
+    assert_eq!(look(p, admin, "web").await.ssh_port, Some(only));
 }
 
 #[tokio::test(flavor = "multi_thread")]

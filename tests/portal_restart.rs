@@ -13,7 +13,7 @@ use common::{TestPortal, mock, until};
 use tempfile::TempDir;
 use twarga::action::enter::VmConsole;
 use twarga::action::event::EventLs;
-use twarga::action::job::JobShow;
+use twarga::action::job::{JobRetry, JobShow};
 use twarga::action::vm::*;
 use twarga::driver::mock::{MockDriver, Op};
 use twarga::driver::{Capabilities, DomainState, Driver};
@@ -84,16 +84,13 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
     away(change(p, admin, destroy("unwanted")).await.unwrap());
     assert_eq!(refused(p, admin, VmConsole { name: vm("web") }).await.code, Code::BackendUnavailable);
     assert_eq!(look(p, admin, "web").await.state, VmState::Running, "nothing was done to it");
-    let job = p.perform(admin, vm_new("half")).await.unwrap();
-    away(finished(p, admin, job.id).await);
+    // What cannot be begun leaves no row behind.
+    assert_eq!(refused(p, admin, vm_new("half")).await.code, Code::BackendUnavailable);
+    assert_eq!(outcome(p, admin, VmShow { name: vm("half") }).await, "vm.not_found");
     // Its domain stops while nobody looks.
     driver.set_state(uuid, DomainState::Stopped);
     driver.set_online(true);
     until("it is caught up with", async || look(p, admin, "web").await.state == VmState::Stopped).await;
-    until("what was half made is gone", async || {
-        outcome(p, admin, VmShow { name: vm("half") }).await == "vm.not_found"
-    })
-    .await;
     // A destroy that failed is not carried out behind anybody's back.
     assert_eq!(look(p, admin, "unwanted").await.state, VmState::Running);
     assert_eq!(change(p, admin, destroy("unwanted")).await.unwrap().state, JobState::Succeeded);
@@ -107,7 +104,8 @@ async fn a_backend_that_is_away_is_told_as_that_and_caught_up_with() {
         attempts: false,
         limit: 9,
     };
-    assert_eq!(p.perform(admin, filter).await.unwrap().len(), 1);
+    // Gone, and back.
+    assert_eq!(p.perform(admin, filter).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,6 +187,9 @@ async fn assert_interrupted(portal: &TestPortal, id: i64) {
     let job = portal.portal.perform(&portal.admin, JobShow { id }).await.unwrap();
     assert_eq!(job.state, JobState::Interrupted, "{job:?}");
     assert!(job.finished_at.is_some());
+    let error = job.error.expect("why");
+    assert_eq!(error.code, "job.interrupted");
+    assert!(error.hint.contains(&format!("`job retry {id}`")), "{error:?}");
     let sql = "SELECT count(*) FROM events WHERE action = 'job.interrupted'";
     assert_eq!(count(&database(portal), sql), 1);
 }
@@ -206,7 +207,11 @@ fn a_portal_killed_while_it_makes_a_machine_leaves_nothing_of_it() {
         killed.again(async |portal, driver| {
             assert_interrupted(portal, job).await;
             assert_nothing_left(portal, driver, &format!("killed in {op:?}")).await;
-            make_vm(&portal.portal, &portal.admin, "web").await;
+            let again = JobRetry { id: job, no_wait: true };
+            let again = portal.portal.perform(&portal.admin, again).await.unwrap();
+            let again = finished(&portal.portal, &portal.admin, again.id).await;
+            assert_eq!(again.state, JobState::Succeeded);
+            assert_eq!(look(&portal.portal, &portal.admin, "web").await.state, VmState::Running);
         });
     }
 }
@@ -327,6 +332,25 @@ fn orphans_of_this_portal_are_removed_and_those_of_others_never_touched() {
         let sql = "SELECT count(*) FROM events WHERE action = 'domain.orphan'";
         until("it is written down", async || count(&database(portal), sql) == 1).await;
         assert_eq!(look(&portal.portal, &portal.admin, "web").await.state, VmState::Running);
+    });
+}
+
+#[test]
+fn a_folder_that_no_row_tells_of_is_set_aside_with_all_that_is_in_it() {
+    let (killed, uuid) =
+        kill(async |portal, _| make_vm(&portal.portal, &portal.admin, "web").await.uuid.to_string());
+    let data = killed.dir.path().join("data");
+    let lost = uuid::Uuid::from_u128(0x77).to_string();
+    for name in [lost.as_str(), &uuid, "notes"] {
+        std::fs::create_dir_all(data.join("vms").join(name)).unwrap();
+        std::fs::write(data.join("vms").join(name).join("disk"), "precious").unwrap();
+    }
+    killed.again(async |portal, _| {
+        until("it is set aside", async || data.join("orphans").join(&lost).join("disk").exists()).await;
+        assert!(!data.join("vms").join(&lost).exists());
+        assert!(data.join("vms").join(&uuid).exists() && data.join("vms/notes").exists());
+        let sql = "SELECT count(*) FROM events WHERE action = 'folder.orphan'";
+        until("it is written down", async || count(&database(portal), sql) == 1).await;
     });
 }
 

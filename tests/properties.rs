@@ -1,6 +1,9 @@
 //! What holds for any input at all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../fuzz/checks.rs"]
+mod checks;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use twarga::config::Config;
@@ -60,6 +63,7 @@ fn toml_like() -> impl Strategy<Value = String> {
         "ram_mb",
         "sample_s",
         "first_port",
+        "boot_timeout_s",
         "last_port",
         "metrics_token",
         "max_startups",
@@ -272,6 +276,61 @@ proptest! {
         let _ = Manifest::parse(&any);
         let end = (at + cut).min(MANIFEST.len());
         let _ = Manifest::parse(&format!("{}{put}{}", &MANIFEST[..at], &MANIFEST[end..]));
+    }
+}
+
+/// The fuzzers' name for a check, and the check.
+type Check = (&'static str, fn(&[u8]));
+
+/// The checks that `make fuzz` makes for longer, by name.
+const CHECKS: &[Check] = &[
+    ("line", checks::line),
+    ("name", checks::name),
+    ("config", checks::config),
+    ("manifest", checks::manifest),
+    ("public_key", checks::public_key),
+    ("keys", checks::keys),
+    ("seed", checks::seed),
+    #[cfg(feature = "libvirt")]
+    ("definition", checks::definition),
+];
+
+/// The fuzzers' seeds of that name.
+fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+    let files = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    files.map(|f| std::fs::read(f.unwrap().path()).unwrap()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_reader_bears_any_bytes_and_bent_seeds(
+        any in vec(any::<u8>(), 0..300),
+        text in awkward(),
+        at in 0_usize..1000,
+        cut in 0_usize..20,
+        put in vec(any::<u8>(), 0..8),
+    ) {
+        for (name, check) in CHECKS {
+            check(&any);
+            check(text.as_bytes());
+            for seed in seeds(name) {
+                let at = at % (seed.len() + 1);
+                let end = (at + cut).min(seed.len());
+                check(&[&seed[..at], &put, &seed[end..]].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_reader_bears_its_seeds() {
+    for (name, check) in CHECKS {
+        let seeds = seeds(name);
+        assert!(!seeds.is_empty(), "{name} has no seeds");
+        seeds.iter().for_each(|seed| check(seed));
     }
 }
 

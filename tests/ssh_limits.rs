@@ -231,3 +231,33 @@ async fn typing_keeps_a_session_and_output_does_not() {
     })
     .await;
 }
+
+/// The kernel asks a silent client whether it is still there: its timer for that
+/// (`tr` 02 in `/proc/net/tcp`) is set on the portal's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_clients_machine_is_asked_for() {
+    let (portal, _driver) = mock_with(|_| {}).await;
+    let mut client = dial(&portal, 2).await;
+    assert!(greeting(&mut client).await.starts_with("SSH-2.0-"));
+    let (here, there) = (portal.address.port(), client.local_addr().unwrap().port());
+    let (here, there) = (format!(":{here:04X}"), format!(":{there:04X}"));
+    until("the kernel's timer", async || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.any(|row| row[1].ends_with(&here) && row[2].ends_with(&there) && row[5].starts_with("02:"))
+    })
+    .await;
+}
+
+/// Ansible and a ControlMaster type nothing: they ask for one command after another.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_keep_a_connection_though_nothing_is_typed() {
+    let (portal, _driver) = mock_with(|c| c.ssh.idle_timeout_s = 3).await;
+    let alice = portal.user_with_key("alice", "user").await;
+    let client = raw::sign_in(&portal, "alice", &alice).await;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(7) {
+        assert_eq!(raw::exec(&client, "whoami").await.text(), "alice\n", "after {:?}", started.elapsed());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::pty::Pty;
 use common::{PASSWORD, TestPortal, mock, mock_with, output, raw, status, stderr, stdout};
+use russh::MethodKind;
+use russh::client::AuthResult;
 use tokio::process::Command;
 use twarga::action::key::KeyAdd;
 use twarga::portal::Principal;
@@ -244,4 +246,17 @@ async fn a_guesser_gets_few_tries_on_a_connection() {
         assert!(!raw::try_password(&mut client, "alice", "guess").await);
     }
     assert!(!raw::try_password(&mut client, "alice", PASSWORD).await, "the seventh try counts");
+}
+
+/// russh takes a method away once it was refused, unless it is told otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_mistyped_may_be_typed_again() {
+    let (portal, _driver) = mock().await;
+    portal.user("alice", "user").await;
+    let mut client = raw::connect(&portal).await;
+    let refused = client.authenticate_password("alice", "seven brown foxez").await.unwrap();
+    let AuthResult::Failure { remaining_methods, partial_success } = refused else { panic!("let in") };
+    assert!(remaining_methods.contains(&MethodKind::Password), "{remaining_methods:?}");
+    assert!(remaining_methods.contains(&MethodKind::PublicKey) && !partial_success);
+    assert!(raw::try_password(&mut client, "alice", PASSWORD).await);
 }

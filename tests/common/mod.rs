@@ -2,6 +2,8 @@
 //! the test's choice, and real OpenSSH clients against it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(feature = "libvirt")]
+pub mod own_libvirt;
 pub mod pty;
 pub mod raw;
 #[cfg(feature = "libvirt")]

@@ -101,6 +101,11 @@ impl Place {
 
     /// `ssh admin@portal WORDS…`, with the host key pinned at the first call.
     pub fn ssh(&self, port: u16, words: &[&str]) -> Done {
+        Done::of(self.ssh_command(port, words).spawn().unwrap(), b"")
+    }
+
+    /// The same, to be run.
+    pub fn ssh_command(&self, port: u16, words: &[&str]) -> Command {
         let known = self.path("known_hosts");
         let check = if known.exists() { "yes" } else { "accept-new" };
         let mut command = Command::new("ssh");
@@ -119,7 +124,7 @@ impl Place {
         command.arg("-o").arg(format!("StrictHostKeyChecking={check}"));
         command.arg("-i").arg(self.path("id")).arg("admin@127.0.0.1").args(words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Done::of(command.spawn().unwrap(), b"")
+        command
     }
 }
 
@@ -194,6 +199,46 @@ impl Serving {
         let after = serving.said.split("ssh -p ").nth(1).expect("the line with `ssh -p PORT`");
         serving.port = after.split(' ').next().unwrap().parse().unwrap();
         serving
+    }
+
+    /// The same, where it may die before it serves: none then.
+    pub fn try_start(mut command: Command) -> Option<Serving> {
+        let mut child = command.stderr(Stdio::inherit()).env("TWARGA_LOG", "error").spawn().unwrap();
+        let mut said = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            said += &(line + "\n");
+            if said.contains("Status page") {
+                let after = said.split("ssh -p ").nth(1).expect("the line with `ssh -p PORT`");
+                let port = after.split(' ').next().unwrap().parse().unwrap();
+                return Some(Serving { child, said, port });
+            }
+        }
+        child.wait().unwrap();
+        None
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has killed itself.
+    pub fn dies(mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}");
+                return;
+            }
+            assert!(Instant::now() < deadline, "it does not come to where it should die");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends it as systemd would; its exit status.

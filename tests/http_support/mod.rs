@@ -23,6 +23,7 @@ pub fn healthy() -> Published {
     let wave = |i: u32, base: f64| base + 18.0 * (f64::from(i) / 9.0).sin() + f64::from(i * 7 % 5);
     Published {
         at: Time::now(),
+        measured: None,
         started_at: Time::now().minus_seconds(273_845),
         version: "0.1.0",
         health: Health {

@@ -47,12 +47,18 @@ pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
         pages(frame, Rect { y: 1, height: 1, ..whole }, model, &theme);
     }
     let foot = footer_rows(model.shared.size);
-    let keys = footer::rows(&model.hints(), 3, whole.width, usize::from(foot));
-    let notice = notice(model, &theme, whole);
+    // Help and quitting are always there.
+    let keys = footer::rows(&model.hints(), 2, whole.width, usize::from(foot));
+    let mut notice = notice(model, &theme, whole);
     let told = u16::try_from(notice.len()).unwrap_or(1).max(1);
     let page = Rect { y: head, height: whole.height.saturating_sub(head + foot + told), ..whole };
     if let Some((front, shared)) = model.front_page() {
         front.draw(frame, page, shared);
+    }
+    if notice.is_empty() {
+        // Only now the page knows what is seen of it.
+        let status = model.status().map(|s| text::short(&s, usize::from(whole.width)));
+        notice.extend(status.map(|s| (s, theme.muted)));
     }
     for ((line, style), y) in notice.iter().zip(page.bottom()..) {
         frame.buffer_mut().set_stringn(0, y, line, usize::from(whole.width), *style);
@@ -172,10 +178,6 @@ fn notice(model: &Model, theme: &Theme, whole: Rect) -> Vec<(String, Style)> {
     let room = most.saturating_sub(lines.len());
     let jobs = model.shared.jobs.values().rev().take(room);
     lines.extend(jobs.map(|j| (job_line(j, &model.shared, whole.width), theme.accent)));
-    if lines.is_empty() {
-        let status = model.status().map(|s| (text::short(&s, usize::from(whole.width)), theme.muted));
-        lines.extend(status);
-    }
     lines.truncate(most.max(usize::from(whole.height / 3)));
     lines
 }

@@ -55,15 +55,15 @@ pub static COLUMNS: &[Column<R>] = &[
     Column { title: "STATE", rank: 0, width: Width::Words(9, 9), cell: |r, s| state(&r.vm, s.job_of(&r.vm)),
         style: |r, s| state_style(r.vm.state, s.job_of(&r.vm).is_some(), &s.theme),
         order: |a, b| a.vm.state.as_str().cmp(b.vm.state.as_str()) },
-    Column { title: "NAME", rank: 1, width: Width::Words(12, 14), cell: |r, s| s.short_name(&r.vm.full_name()).to_owned(), style: plain, order: by_name },
+    Column { title: "NAME", rank: 1, width: Width::Words(16, 16), cell: |r, s| s.short_name(&r.vm.full_name()).to_owned(), style: plain, order: by_name },
     Column { title: "IMAGE", rank: 5, width: Width::Words(6, 9), cell: |r, _| text::clean(&r.vm.image), style: plain, order: |a, b| a.vm.image.cmp(&b.vm.image) },
     Column { title: "PLAN", rank: 6, width: Width::Words(5, 6), cell: |r, _| text::clean(&r.vm.plan), style: plain, order: |a, b| a.vm.plan.cmp(&b.vm.plan) },
     Column { title: "CPU", rank: 2, width: Width::Figures(4), cell: |r, _| cpu(r), style: plain, order: |a, b| most(cpu_of(a), cpu_of(b)) },
     Column { title: "", rank: 9, width: Width::Words(8, 8), cell: spark, style: |_, s| s.theme.accent, order: |a, b| most(cpu_of(a), cpu_of(b)) },
     Column { title: "MEMORY", rank: 3, width: Width::Figures(8), cell: |r, _| memory(r), style: plain, order: |a, b| most(memory_of(a), memory_of(b)) },
     Column { title: "UPTIME", rank: 4, width: Width::Figures(7), cell: |r, _| uptime(r), style: plain, order: |a, b| most(uptime_of(a), uptime_of(b)) },
-    Column { title: "SSH", rank: 7, width: Width::Words(6, 14), cell: |r, _| ssh(&r.vm), style: plain, order: |a, b| a.vm.ip.cmp(&b.vm.ip) },
-    Column { title: "TAGS", rank: 8, width: Width::Words(6, 10), cell: |r, _| text::clean(&r.vm.tags.join(",")), style: |_, s| s.theme.muted, order: |a, b| a.vm.tags.cmp(&b.vm.tags) },
+    Column { title: "SSH", rank: 7, width: Width::Words(12, 16), cell: |r, _| ssh(&r.vm), style: plain, order: |a, b| a.vm.ip.cmp(&b.vm.ip) },
+    Column { title: "TAGS", rank: 8, width: Width::Words(10, 12), cell: |r, _| text::clean(&r.vm.tags.join(",")), style: |_, s| s.theme.muted, order: |a, b| a.vm.tags.cmp(&b.vm.tags) },
 ];
 
 /// A VM's state in a word with its sign, or how far the job is that changes it.

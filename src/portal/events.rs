@@ -1,6 +1,7 @@
 //! Events: written down first, then told to whoever follows.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::json;
@@ -47,8 +48,9 @@ impl StrangerBudget {
 
 impl Portal {
     /// Writes an event down and tells those who follow.
-    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
+    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Arc<Event>> {
         let event = self.store().event_insert(shortened(draft), attempt).await?;
+        let event = Arc::new(event);
         self.tell(&event);
         Ok(event)
     }
@@ -61,13 +63,13 @@ impl Portal {
         key_id: Option<i64>,
     ) -> Result<()> {
         let event = self.store().login_insert(shortened(draft), user_id, key_id).await?;
-        self.tell(&event);
+        self.tell(&Arc::new(event));
         Ok(())
     }
 
-    fn tell(&self, event: &Event) {
+    fn tell(&self, event: &Arc<Event>) {
         // No receiver is no error.
-        let _ = self.inner.events.send(event.clone());
+        let _ = self.inner.events.send(Arc::clone(event));
     }
 
     /// Writes down something that nobody asked for by an action.

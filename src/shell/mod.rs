@@ -10,6 +10,7 @@ mod help;
 mod lines;
 mod render;
 mod run;
+mod tail;
 
 use bytes::Bytes;
 use serde::Serialize;

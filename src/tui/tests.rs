@@ -65,6 +65,7 @@ fn job(id: i64, action: &str, target: &Vm, state: JobState, percent: u8) -> Job 
         error: None,
         created_at: Time::from_millis(0),
         finished_at: None,
+        steps: Vec::new(),
         owner_id: 1,
         vm_id: Some(target.id),
     }

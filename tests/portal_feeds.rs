@@ -15,6 +15,7 @@ use twarga::action::host::HostFollow;
 use twarga::action::job::{JobFeed, JobFollow, JobShow};
 use twarga::action::key::KeyLs;
 use twarga::action::session::{SessionFollow, SessionKill};
+use twarga::action::vm::{VmPause, VmResume};
 use twarga::driver::mock::Op;
 use twarga::error::Code;
 use twarga::model::{Job, JobState, Preferences, Setting};

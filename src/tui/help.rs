@@ -27,6 +27,7 @@ pub struct Help {
 impl Help {
     /// Of a page with that title and those keys.
     pub fn new(title: &str, page: Vec<Hint>) -> Help {
+        crate::crash::mishap("tui.help");
         let mut lines = page;
         lines.push(("", ""));
         lines.extend(keymap::help(app::KEYS));

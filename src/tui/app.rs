@@ -80,12 +80,15 @@ pub enum Msg {
     },
     /// The VMs cannot be had for now.
     Lost(Error),
-    /// Jobs that are at work.
-    Jobs(Vec<Job>),
-    /// A job as it is now.
-    Job(Job),
-    /// A job is not told of any more.
-    Unfollowed(i64),
+    /// The latest jobs as they are now, the newest first.
+    Jobs {
+        /// Of everybody.
+        all: bool,
+        /// They.
+        list: Vec<Job>,
+    },
+    /// Jobs were begun here.
+    Begun(Vec<Job>),
     /// For the page or the overlay of that word.
     News(&'static str, News),
     /// A line of the grammar was run.
@@ -113,9 +116,8 @@ impl fmt::Debug for Msg {
             Msg::Key(key) => write!(f, "Key({key:?})"),
             Msg::News(word, _) => write!(f, "News({word})"),
             Msg::Vms { all, list } => write!(f, "Vms({all}, {})", list.len()),
-            Msg::Resize(_) | Msg::Lost(_) | Msg::Jobs(_) | Msg::Job(_) | Msg::Unfollowed(_) | Msg::Ran(_) => {
-                f.write_str("news of the frame")
-            }
+            Msg::Jobs { all, list } => write!(f, "Jobs({all}, {})", list.len()),
+            Msg::Resize(_) | Msg::Lost(_) | Msg::Begun(_) | Msg::Ran(_) => f.write_str("news of the frame"),
             Msg::Done(text) | Msg::Said(text) => write!(f, "Said({text})"),
             Msg::Failed(e) => write!(f, "Failed({e})"),
             Msg::Forget(id) => write!(f, "Forget({id})"),
@@ -193,7 +195,7 @@ impl Model {
 
     /// What to do first.
     pub fn begin(&mut self) -> Vec<Effect> {
-        let mut effects = vec![Effect::Follow(feeds::vms(self.shared.vms.all)), Effect::Do(feeds::jobs_at_work())];
+        let mut effects = feeds::all(self.shared.vms.all);
         effects.extend(self.page_begins());
         effects
     }
@@ -295,11 +297,15 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
             }
             Effect::ShowAll(all) => {
                 model.shared.vms.all = all;
-                out.push(Effect::Follow(feeds::vms(all)));
+                out.extend(feeds::all(all));
+            }
+            Effect::Prefer(preferences) => {
+                model.shared.prefer(*preferences);
+                out.push(Effect::Redraw);
             }
             Effect::Made(job) => {
                 out.extend(on_news(model, "vms", Box::new(job.target.clone())));
-                out.extend(follow(model, job));
+                begun(model, vec![job]);
             }
             Effect::Line(line) => out.extend(run_line(model, line)),
             other => out.push(other),
@@ -342,20 +348,13 @@ fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.shared.vms.lost(&e);
             return vec![model.complain(e)];
         }
-        Msg::Jobs(jobs) => {
-            let effects = jobs.into_iter().filter_map(|job| follow(model, job)).collect();
+        Msg::Jobs { all, list } if all == model.shared.vms.all => {
+            let effects = on_jobs(model, list);
             model.changed();
             return effects;
         }
-        Msg::Job(job) => {
-            let effects = on_job(model, job);
-            model.changed();
-            return effects;
-        }
-        Msg::Unfollowed(id) => {
-            model.shared.jobs.remove(&id);
-            model.changed();
-        }
+        Msg::Jobs { .. } => {}
+        Msg::Begun(jobs) => begun(model, jobs),
         Msg::News(word, news) => return on_news(model, word, news),
         Msg::Ran(said) => return on_output(model, said),
         Msg::Done(text) => return vec![model.say(Mood::Good, text, "")],
@@ -397,29 +396,44 @@ fn on_output(model: &mut Model, said: Said) -> Vec<Effect> {
     }
 }
 
-fn follow(model: &mut Model, job: Job) -> Option<Effect> {
+/// Jobs that were begun here, before the list of them says so.
+fn begun(model: &mut Model, jobs: Vec<Job>) {
     // What is done is yesterday's news when something else begins.
     model.toast = model.toast.take().filter(|t| t.mood == Mood::Bad);
-    let id = job.id;
-    let new = model.shared.jobs.insert(id, job).is_none();
-    new.then_some(Effect::Watch(id))
+    model.shared.jobs.extend(jobs.into_iter().filter(|job| !job.state.is_final()).map(|job| (job.id, job)));
+    model.changed();
 }
 
-fn on_job(model: &mut Model, job: Job) -> Vec<Effect> {
-    if !job.state.is_final() {
-        model.shared.jobs.insert(job.id, job);
-        return Vec::new();
+/// Takes the jobs as they are now, and tells how those ended that were at work.
+fn on_jobs(model: &mut Model, list: Vec<Job>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for job in list.iter().rev() {
+        let was = model.shared.jobs.remove(&job.id);
+        if !job.state.is_final() {
+            model.shared.jobs.insert(job.id, job.clone());
+        } else if was.is_some() {
+            effects.push(told(model, job));
+        }
     }
-    model.shared.jobs.remove(&job.id);
+    // What is not among the latest any more has been over for long.
+    if let Some(oldest) = list.last() {
+        model.shared.jobs.retain(|id, _| *id >= oldest.id);
+    }
+    model.shared.recent = list;
+    effects
+}
+
+/// Says how a job ended.
+fn told(model: &mut Model, job: &Job) -> Effect {
     let what = model.shared.short_name(&job.target).to_owned();
-    vec![match (job.state, job.error) {
+    match (job.state, job.error.clone()) {
         (JobState::Succeeded, _) => model.say(Mood::Good, format!("{what} {}.", done_word(&job.action)), ""),
         (JobState::Cancelled, _) => {
             model.say(Mood::Plain, format!("{what}: {} was cancelled.", job.action), "")
         }
         (_, Some(e)) => model.say(Mood::Bad, format!("{what}: {}", e.message), e.hint),
         (_, None) => model.say(Mood::Bad, format!("{what}: {} was {}.", job.action, job.state), ""),
-    }]
+    }
 }
 
 /// What a job that succeeded did, after its VM's name.

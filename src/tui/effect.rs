@@ -9,6 +9,7 @@ use std::pin::Pin;
 use super::app::{Mood, Msg};
 use super::page::Overlay;
 use crate::error::Result;
+use crate::model::Preferences;
 use crate::model::name::VmRef;
 use crate::portal::{Action, Portal, Principal};
 
@@ -43,8 +44,8 @@ pub enum Effect {
     Unfollow(&'static str),
     /// A VM is being made: follow its job, and select it on its page.
     Made(crate::model::Job),
-    /// Tell of a job to its end.
-    Watch(i64),
+    /// Take other wishes about the screen.
+    Prefer(Box<Preferences>),
     /// Enter a VM, in a tab.
     Tab(VmRef, Way),
     /// Run a line of the grammar.

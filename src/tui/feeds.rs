@@ -1,17 +1,15 @@
-//! What the frame itself follows: the VMs, and the jobs that are at work.
+//! What the frame itself follows: the VMs and the jobs.
 
 use std::time::Duration;
 
 use super::app::Msg;
-use super::effect::{Feed, Task, Teller};
-use crate::action::job::{JobLs, JobWatch};
+use super::effect::{Effect, Feed, Teller};
+use crate::action::job::JobFollow;
 use crate::action::vm::VmFollow;
 use crate::portal::{Portal, Principal};
 
 /// How long to wait before the list is asked for again.
 const AGAIN: Duration = Duration::from_secs(3);
-/// Jobs that are looked through for those at work.
-const RECENT_JOBS: u32 = 50;
 
 /// Tells of the VMs; asks again if the list is lost.
 pub fn vms(all: bool) -> Feed {
@@ -20,12 +18,16 @@ pub fn vms(all: bool) -> Feed {
     })
 }
 
-/// Finds the jobs that are at work.
-pub fn jobs_at_work() -> Task {
-    Task::new(JobLs { all: false, limit: RECENT_JOBS }, |jobs| match jobs {
-        Ok(jobs) => Msg::Jobs(jobs.into_iter().filter(|job| !job.state.is_final()).collect()),
-        Err(e) => Msg::Failed(e),
+/// Tells of the latest jobs; asks again if the list is lost.
+pub fn jobs(all: bool) -> Feed {
+    Feed::custom("frame.jobs", format!("job.follow {all}"), move |portal, who, tell| {
+        Box::pin(follow_jobs(portal, who, tell, all))
     })
+}
+
+/// Both.
+pub fn all(all: bool) -> Vec<Effect> {
+    vec![Effect::Follow(vms(all)), Effect::Follow(jobs(all))]
 }
 
 async fn follow_vms(portal: Portal, who: Principal, tell: Teller, all: bool) {
@@ -50,21 +52,19 @@ async fn follow_vms(portal: Portal, who: Principal, tell: Teller, all: bool) {
     }
 }
 
-/// Tells of a job to its end.
-pub(super) async fn watch_job(portal: Portal, who: Principal, tell: Teller, id: i64) {
-    let Ok(mut job) = portal.perform(&who, JobWatch { id }).await else {
-        let _ = tell.send(Msg::Unfollowed(id)).await;
-        return;
-    };
+/// That the VMs are lost is said by their own feed: here it is only tried again.
+async fn follow_jobs(portal: Portal, who: Principal, tell: Teller, all: bool) {
     loop {
-        let now = job.borrow_and_update().clone();
-        let over = now.state.is_final();
-        if tell.send(Msg::Job(now)).await.is_err() || over {
-            return;
+        if let Ok(mut feed) = portal.perform(&who, JobFollow { all }).await {
+            while let Ok(list) = feed.next().await {
+                if tell.send(Msg::Jobs { all, list }).await.is_err() {
+                    return;
+                }
+            }
         }
-        if job.changed().await.is_err() {
-            let _ = tell.send(Msg::Unfollowed(id)).await;
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = tell.closed() => return,
         }
     }
 }

@@ -27,6 +27,7 @@ pub struct Help {
 impl Help {
     /// Of a page with that title and those keys.
     pub fn new(title: &str, page: Vec<Hint>) -> Help {
+        crate::crash::mishap("tui.help");
         let mut lines = page;
         lines.push(("", ""));
         lines.extend(keymap::help(app::KEYS));
@@ -50,8 +51,7 @@ impl Overlay for Help {
         let shown = self.scroll.shown(self.lines.len(), inner.height);
         let buffer = frame.buffer_mut();
         for ((key, words), y) in self.lines.iter().skip(shown).zip(inner.y..inner.bottom()) {
-            let style = shared.theme.accent.patch(shared.theme.heading);
-            buffer.set_stringn(inner.x, y, key, usize::from(inner.width), style);
+            buffer.set_stringn(inner.x, y, key, usize::from(inner.width), shared.theme.key);
             let room = usize::from(inner.width.saturating_sub(KEYS));
             buffer.set_stringn(inner.x + KEYS.min(inner.width), y, text::short(words, room), room, Style::new());
         }

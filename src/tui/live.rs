@@ -10,7 +10,6 @@ use tokio::task::JoinSet;
 
 use super::app::Msg;
 use super::effect::{Effect, Feed, Task};
-use super::feeds;
 use crate::error::{Code, Error};
 use crate::portal::{Portal, Principal};
 
@@ -46,15 +45,12 @@ impl Live {
 
     /// Carries an effect out in the background. What only the screen itself can do is left.
     pub fn carry_out(&mut self, effect: Effect) {
-        let (portal, who, tell) = (self.portal.clone(), self.who.clone(), self.tell.clone());
+        let tell = self.tell.clone();
         while self.watchers.try_join_next().is_some() {}
         match effect {
             Effect::Follow(feed) => self.follow(feed),
             Effect::Unfollow(word) => {
                 self.feeds.remove(word);
-            }
-            Effect::Watch(id) => {
-                self.watchers.spawn(feeds::watch_job(portal, who, tell, id));
             }
             Effect::ForgetAfter(id, seconds) => {
                 self.watchers.spawn(async move {

@@ -32,10 +32,12 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
+use crate::action::account::AccountPrefs;
 use crate::action::enter::{VmConsole, VmSsh};
 use crate::error::Result;
 use crate::guest::{console, relay};
 use crate::model::name::VmRef;
+use crate::model::preferences::{Preferences, Switch};
 use crate::model::user::Scope;
 use crate::model::{Permission, text};
 use crate::portal::{Portal, Principal};
@@ -46,9 +48,8 @@ use app::{Model, Msg};
 use effect::{Effect, HandOver, Way};
 use live::Live;
 use page::{Me, Shared};
-use roster::Roster;
 use screen::Screen;
-use theme::Theme;
+use theme::Depth;
 
 /// At most 15 frames a second.
 const FRAME: Duration = Duration::from_millis(66);
@@ -68,7 +69,8 @@ enum Leave {
 
 /// A whole session. The terminal is the person's own again afterwards.
 pub async fn session(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Ended {
-    let mut app = App::new(portal, who, stdio);
+    let wishes = portal.perform(who, AccountPrefs {}).await;
+    let mut app = App::new(portal, who, stdio, wishes);
     let kill = who.session().kill.clone();
     tokio::select! {
         _ = app.run(stdio) => {}
@@ -98,23 +100,27 @@ struct App {
 }
 
 impl App {
-    fn new(portal: &Portal, who: &Principal, stdio: &Stdio) -> App {
+    fn new(portal: &Portal, who: &Principal, stdio: &Stdio, wishes: Result<Preferences>) -> App {
         let size = stdio.terminal.as_ref().map_or(WindowSize::clamp(0, 0), |t| t.size);
         let role = who.user().role;
         let sees_all = role.grants(Permission::VmRead) == Scope::All;
-        let shared = Shared {
-            portal: text::clean(&portal.config().name),
-            me: Me { name: text::clean(who.name()), role, sees_all },
-            size,
-            vms: Roster::new(false),
-            jobs: std::collections::BTreeMap::new(),
-            theme: Theme::of(stdio),
+        let me = Me { name: text::clean(who.name()), role, sees_all };
+        let (preferences, lost) = match wishes {
+            Ok(preferences) => (preferences, None),
+            Err(e) => (Preferences::default(), Some(e)),
         };
+        let name = text::clean(&portal.config().name);
+        let start = preferences.start.as_str();
+        let shared = Shared::new(name, me, size, preferences, Depth::at(stdio));
+        let mut model = Model::new(shared, start);
+        if let Some(e) = lost {
+            model.complain(e);
+        }
         let (live, told) = Live::new(portal, who);
         App {
             portal: portal.clone(),
             who: who.clone(),
-            model: Model::new(shared, "vms"),
+            model,
             live,
             told,
             said: who.session().listen(),
@@ -133,7 +139,8 @@ impl App {
             return leave;
         }
         loop {
-            if stdio.writer.raw(screen::enter()).await.is_err() {
+            let mouse = self.model.shared.preferences.mouse == Switch::On;
+            if stdio.writer.raw(screen::enter(mouse)).await.is_err() {
                 return Leave::Gone;
             }
             self.screen.clear();
@@ -251,7 +258,11 @@ impl App {
         for effect in effects {
             match effect {
                 Effect::Quit => return Some(Leave::Quit),
-                Effect::Redraw => self.screen.clear(),
+                Effect::Redraw => {
+                    let mouse = self.model.shared.preferences.mouse == Switch::On;
+                    self.aside.extend_from_slice(screen::mouse(mouse).as_bytes());
+                    self.screen.clear();
+                }
                 Effect::Copy(text) => self.aside.extend(clipboard::copy(&text)),
                 Effect::HandOver(what) => self.hand_over = Some(what),
                 Effect::Tab(name, way) => self.hand_over = Some(HandOver::Vm(name, way)),

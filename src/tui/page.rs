@@ -12,8 +12,8 @@ use ratatui::layout::Rect;
 use super::effect::Effect;
 use super::keymap::Hint;
 use super::roster::Roster;
-use super::theme::Theme;
-use crate::model::{Job, Role, Vm};
+use super::theme::{Depth, Theme};
+use crate::model::{Job, Preferences, Role, Vm};
 use crate::term::WindowSize;
 use crate::term::keys::Key;
 
@@ -41,11 +41,38 @@ pub struct Shared {
     pub vms: Roster,
     /// Jobs that are not over, by number.
     pub jobs: BTreeMap<i64, Job>,
+    /// The latest jobs, the newest first: of everybody, if the VMs are.
+    pub recent: Vec<Job>,
+    /// How they want the screen to be.
+    pub preferences: Preferences,
+    /// How many colours their terminal says it has.
+    pub depth: Depth,
     /// How things look.
     pub theme: Theme,
 }
 
 impl Shared {
+    /// Nothing known yet.
+    pub fn new(portal: String, me: Me, size: WindowSize, preferences: Preferences, depth: Depth) -> Shared {
+        Shared {
+            portal,
+            me,
+            size,
+            vms: Roster::new(false),
+            jobs: BTreeMap::new(),
+            recent: Vec::new(),
+            theme: Theme::wanted(&preferences, depth),
+            preferences,
+            depth,
+        }
+    }
+
+    /// Takes other wishes.
+    pub fn prefer(&mut self, preferences: Preferences) {
+        self.theme = Theme::wanted(&preferences, self.depth);
+        self.preferences = preferences;
+    }
+
     /// The job that changes a VM.
     pub fn job_of(&self, vm: &Vm) -> Option<&Job> {
         self.jobs.values().rev().find(|j| j.vm_id == Some(vm.id))

@@ -6,16 +6,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use uuid::Uuid;
 
-use std::collections::BTreeMap;
-
 use super::app::{Model, Msg, update};
 use super::effect::Effect;
 use super::page::{Me, Shared};
-use super::roster::Roster;
-use super::theme::{Depth, Theme};
+use super::theme::Depth;
 use super::view;
 use crate::driver::DomainStats;
-use crate::model::{Job, JobState, Role, Time, Vm, VmState};
+use crate::model::{Job, JobState, Preferences, Role, Time, Vm, VmState};
 use crate::portal::VmSample;
 use crate::term::WindowSize;
 use crate::term::keys::Decoder;
@@ -82,14 +79,9 @@ fn some_vms() -> Vec<(Vm, Option<VmSample>)> {
 }
 
 fn model(role: Role, cols: u16, rows: u16) -> Model {
-    let shared = Shared {
-        portal: "Twarga".into(),
-        me: Me { name: "alice".into(), role, sees_all: role == Role::Admin },
-        size: WindowSize { cols, rows },
-        vms: Roster::new(false),
-        jobs: BTreeMap::new(),
-        theme: Theme::new(Depth::None),
-    };
+    let me = Me { name: "alice".into(), role, sees_all: role == Role::Admin };
+    let size = WindowSize { cols, rows };
+    let shared = Shared::new("Twarga".into(), me, size, Preferences::default(), Depth::None);
     Model::new(shared, "vms")
 }
 

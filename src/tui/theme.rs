@@ -43,6 +43,12 @@ impl Depth {
             _ => Depth::Sixteen,
         }
     }
+
+    /// What a session's terminal says of itself.
+    pub fn at(stdio: &Stdio) -> Depth {
+        let term = stdio.terminal.as_ref().map_or("", |t| t.term.as_str());
+        Depth::of(term, stdio.var("COLORTERM"), stdio.var("NO_COLOR"))
+    }
 }
 
 /// The styles that everything is drawn with.
@@ -248,11 +254,13 @@ impl Theme {
 
     /// The theme that somebody wants, as far as their terminal has it.
     pub fn choose(preferences: &Preferences, stdio: &Stdio) -> Theme {
+        Theme::wanted(preferences, Depth::at(stdio))
+    }
+
+    /// The theme that somebody wants, on a terminal that says it has so many colours.
+    pub fn wanted(preferences: &Preferences, has: Depth) -> Theme {
         let depth = match preferences.colors {
-            Colors::Auto => {
-                let term = stdio.terminal.as_ref().map_or("", |t| t.term.as_str());
-                Depth::of(term, stdio.var("COLORTERM"), stdio.var("NO_COLOR"))
-            }
+            Colors::Auto => has,
             Colors::True => Depth::True,
             Colors::Indexed => Depth::Indexed,
             Colors::Sixteen => Depth::Sixteen,

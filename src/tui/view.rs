@@ -70,6 +70,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     for overlay in &mut model.overlays {
         overlay.draw(frame, over, shared);
     }
+    theme.paint(frame.buffer_mut());
 }
 
 /// Whose screen it is, where one is, and how many VMs there are.
@@ -78,7 +79,7 @@ fn header(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
     let shared = &model.shared;
     let buffer = frame.buffer_mut();
     let name = text::short(&shared.portal, width / 4);
-    let (mut x, _) = buffer.set_stringn(0, area.y, name, width, theme.accent.patch(theme.heading));
+    let (mut x, _) = buffer.set_stringn(0, area.y, name, width, theme.title);
     let who = text::short(&format!("{} ({})", shared.me.name, shared.me.role), width.saturating_sub(10) / 2);
     // Who one is can be looked up; where one is cannot.
     let crumbs = model.crumbs().join(" › ");

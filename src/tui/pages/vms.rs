@@ -50,7 +50,7 @@ impl Verb {
     /// Does it to all of those.
     pub fn task(self, names: Vec<VmRef>) -> Task {
         let (no_wait, force) = (true, false);
-        let then = |jobs: Result<Vec<Job>>| jobs.map_or_else(Msg::Failed, Msg::Jobs);
+        let then = |jobs: Result<Vec<Job>>| jobs.map_or_else(Msg::Failed, Msg::Begun);
         match self {
             Verb::Start => Task::new(VmStart { names, no_wait }, then),
             Verb::Stop => Task::new(VmStop { names, force, no_wait }, then),

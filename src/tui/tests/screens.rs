@@ -45,7 +45,7 @@ fn small_40x12() {
 fn usual_80x24() {
     let mut model = with_vms(80, 24);
     let db = model.shared.vms.rows()[1].vm.clone();
-    update(&mut model, Msg::Jobs(vec![job(7, "vm.start", &db, JobState::Running, 45)]));
+    update(&mut model, Msg::Begun(vec![job(7, "vm.start", &db, JobState::Running, 45)]));
     press(&mut model, "j");
     let (lines, cursor) = seen(&mut model);
     assert_eq!(
@@ -214,7 +214,7 @@ fn nothing_from_a_vm_reaches_the_terminal_raw() {
     let mut made = job(1, "vm.new", &evil, JobState::Running, 5);
     made.step = "\u{1b}]0;x\u{7}".into();
     update(&mut model, Msg::Vms { all: false, list: vec![(evil, None)] });
-    update(&mut model, Msg::Jobs(vec![made]));
+    update(&mut model, Msg::Begun(vec![made]));
     update(&mut model, Msg::Failed(Error::new(Code::Internal, "\u{1b}[31mbad")));
     let text = seen(&mut model).0.concat();
     assert!(!text.chars().any(crate::model::text::is_unsafe), "{text:?}");

@@ -100,20 +100,29 @@ fn a_paste_presses_no_keys() {
 fn jobs_are_told_to_their_end() {
     let mut model = with_vms(80, 24);
     let db = model.shared.vms.rows()[1].vm.clone();
+    let now = |list| Msg::Jobs { all: false, list };
     let running = |percent| job(7, "vm.start", &db, JobState::Running, percent);
-    assert_eq!(words(&update(&mut model, Msg::Jobs(vec![running(0)]))), ["Watch(7)"]);
-    assert!(update(&mut model, Msg::Jobs(vec![running(1)])).is_empty(), "watched once");
-    update(&mut model, Msg::Job(running(45)));
+    let over = |state| job(7, "vm.start", &db, state, 100);
+    assert!(update(&mut model, Msg::Begun(vec![running(0)])).is_empty());
+    update(&mut model, now(vec![running(45)]));
     assert_eq!(model.shared.job_of(&db).unwrap().percent, 45);
-    update(&mut model, Msg::Job(job(7, "vm.start", &db, JobState::Succeeded, 100)));
+    update(&mut model, now(vec![over(JobState::Succeeded)]));
     assert!(model.shared.jobs.is_empty());
     assert_eq!(toast(&model), "db is started.");
+    // What was over when the screen came is not told.
+    model.toast = None;
+    update(&mut model, now(vec![over(JobState::Succeeded)]));
+    assert_eq!(model.toast, None);
     let mut failed = job(8, "vm.start", &db, JobState::Failed, 30);
     failed.error =
         Some(JobError { code: "quota".into(), message: "No port is left.".into(), hint: "Ask.".into() });
-    let effects = update(&mut model, Msg::Job(failed));
+    update(&mut model, Msg::Begun(vec![job(8, "vm.start", &db, JobState::Running, 5)]));
+    let effects = update(&mut model, now(vec![failed, over(JobState::Succeeded)]));
     assert_eq!(toast(&model), "db: No port is left.");
     assert!(matches!(effects[..], [Effect::ForgetAfter(_, 60)]));
+    // An answer to what is not asked any more.
+    update(&mut model, Msg::Jobs { all: true, list: vec![running(1)] });
+    assert!(model.shared.jobs.is_empty());
 }
 
 #[test]
@@ -155,7 +164,7 @@ fn everybodys_only_for_those_who_may() {
     press(&mut model, "a");
     assert_eq!(toast(&model), "Your role shows you your own VMs only.");
     let mut model = super::model(Role::Admin, 80, 24);
-    assert_eq!(press(&mut model, "a"), ["Follow(frame.vms: vm.follow true)"]);
+    assert_eq!(press(&mut model, "a"), ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"]);
     update(&mut model, Msg::Vms { all: false, list: some_vms() });
     assert!(model.shared.vms.rows().is_empty(), "an answer to what is not asked any more");
     let list =

@@ -14,6 +14,7 @@ pub mod keymap;
 mod live;
 pub mod pages;
 pub mod screen;
+pub mod tabs;
 pub mod theme;
 pub mod view;
 pub mod widgets;

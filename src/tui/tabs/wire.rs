@@ -263,7 +263,10 @@ impl Line {
 /// at once, then a share of what goes by.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// What may be spent.
     left: Duration,
+    /// What was spent before there was any.
+    owed: Duration,
     at: Instant,
 }
 
@@ -277,25 +280,19 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 impl Pace {
     pub fn new(now: Instant) -> Pace {
-        Pace { left: BURST, at: now }
+        Pace { left: BURST, owed: Duration::ZERO, at: now }
     }
 
     /// Takes note of time spent, and says how long to rest now.
     pub fn spend(&mut self, spent: Duration, now: Instant, shown: bool) -> Duration {
         let share = if shown { SHOWN_SHARE } else { HIDDEN_SHARE };
-        self.left = (self.left + (now - self.at) / share).min(BURST);
+        let earned = (now - self.at) / share;
         self.at = now;
-        match self.left.checked_sub(spent) {
-            Some(left) => {
-                self.left = left;
-                Duration::ZERO
-            }
-            None => {
-                let debt = spent - self.left;
-                self.left = Duration::ZERO;
-                (debt * share).max(SHORTEST_WAIT)
-            }
-        }
+        let have = (self.left + earned).min(BURST.max(earned));
+        let want = self.owed + spent;
+        self.left = have.saturating_sub(want).min(BURST);
+        self.owed = want.saturating_sub(have);
+        if self.owed.is_zero() { Duration::ZERO } else { (self.owed * share).max(SHORTEST_WAIT) }
     }
 }
 

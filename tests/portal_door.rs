@@ -9,18 +9,19 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use common::{PASSWORD, TestPortal, mock};
-use twarga::action::account::{AccountPasswd, AccountShow, Whoami};
+use twarga::action::account::{AccountPasswd, AccountPrefs, AccountSet, AccountShow, Whoami};
 use twarga::action::catalogue::{ImageLs, PlanLs};
 use twarga::action::enter::*;
-use twarga::action::event::{EventLs, EventShow};
-use twarga::action::host::HostShow;
-use twarga::action::job::{JobCancel, JobLs, JobRetry, JobShow, JobWatch};
+use twarga::action::event::{EventLs, EventShow, EventTail};
+use twarga::action::host::{HostFollow, HostShow};
+use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
-use twarga::action::session::{SessionKill, SessionLs};
+use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
 use twarga::action::user::{UserLs, UserNew, UserShow};
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
 use twarga::error::Code;
+use twarga::model::Setting;
 use twarga::portal::{Action, Principal};
 use work::*;
 use zeroize::Zeroizing;
@@ -29,6 +30,14 @@ const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn events(attempts: bool) -> EventLs {
     EventLs { since: None, severity: None, actor: None, action: None, attempts, limit: 10_000 }
+}
+
+fn tail() -> EventTail {
+    EventTail { severity: None, actor: None, action: None, attempts: false, limit: 1000 }
+}
+
+fn set(key: Setting, value: &str) -> AccountSet {
+    AccountSet { key, value: value.to_owned() }
 }
 
 fn user_new(name: &str) -> UserNew {
@@ -122,8 +131,12 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || PlanLs {}).await;
     t.same("done", || ImageLs {}).await;
     t.same("done", || KeyLs {}).await;
+    t.same("done", || AccountPrefs {}).await;
+    t.same("done", || set(Setting::Theme, "dark")).await;
     t.same("done", || events(false)).await;
+    t.same("done", tail).await;
     t.same("done", || JobLs { all: true, limit: 20 }).await;
+    t.same("done", || JobFollow { all: true }).await;
     t.same("done", || SshConfig { portal: None }).await;
     t.same("done", || VmLs { all: true, tag: None, state: None }).await;
     t.same("done", || VmFollow { all: true }).await;
@@ -131,6 +144,7 @@ async fn every_action_gives_every_role_what_the_table_says() {
 
     let staff = ["forbidden", "forbidden", "done"];
     t.row(staff, |_| HostShow {}).await;
+    t.row(staff, |_| HostFollow {}).await;
     t.row(staff, |_| UserLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
@@ -143,6 +157,7 @@ async fn every_action_gives_every_role_what_the_table_says() {
 
     t.row(["event.not_found", "done", "done"], |_| EventShow { id: event }).await;
     t.same("done", || SessionLs { all: true }).await;
+    t.same("done", || SessionFollow { all: true }).await;
     let other = portal.sign_in("alice", "nine purple toads").await;
     let id = &other.session().id;
     t.row(["session.not_found", "done", "done"], |_| SessionKill { id: id.clone() }).await;
@@ -196,6 +211,14 @@ async fn lists_show_own_rows_only_unless_the_role_reaches_further() {
     let mut feed = p.perform(&bob, VmFollow { all: true }).await.unwrap();
     let seen = feed.next().await.unwrap();
     assert!(seen.iter().all(|(vm, _)| vm.owner == "bob"), "{seen:?}");
+    let jobs = p.perform(&bob, JobFollow { all: true }).await.unwrap().next().await.unwrap();
+    assert!(!jobs.is_empty() && jobs.iter().all(|j| j.target == "web.bob"), "{jobs:?}");
+    let sessions = p.perform(&bob, SessionFollow { all: true }).await.unwrap().next().await.unwrap();
+    assert!(!sessions.is_empty() && sessions.iter().all(|s| s.user == "bob"), "{sessions:?}");
+    let sessions = p.perform(&portal.admin, SessionFollow { all: true }).await.unwrap().next().await.unwrap();
+    assert!(sessions.iter().any(|s| s.user == "alice"), "{sessions:?}");
+    let seen = p.perform(&bob, tail()).await.unwrap().next().await.unwrap().events;
+    assert!(!seen.is_empty() && seen.iter().all(|e| e.actor == "bob"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

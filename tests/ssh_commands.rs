@@ -3,6 +3,8 @@
 mod common;
 
 use common::{json, mock, status, stderr, stdout};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::ChildStdout;
 use twarga::driver::mock::Op;
 use twarga::error::{Code, Error};
 
@@ -102,4 +104,76 @@ async fn sessions_are_listed_and_ended() {
     assert_eq!(status(&portal.run(&alice, "alice", &kill).await), 3);
     let table = stdout(&portal.run(&alice, "alice", &["session", "ls"]).await);
     assert!(table.starts_with("ID ") && table.lines().count() == 2, "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preferences_are_shown_and_set() {
+    let (portal, _driver) = mock().await;
+    let key = portal.user_with_key("alice", "user").await;
+    let out = portal.run(&key, "alice", &["account", "set", "theme", "dark"]).await;
+    assert_eq!((status(&out), stdout(&out).as_str()), (0, "theme is dark.\n"));
+    let set = json(&portal.run(&key, "alice", &["account", "set", "prefix", "'ctrl-\\'", "--json"]).await);
+    assert_eq!(set["prefix"], "ctrl-\\");
+    let all = json(&portal.run(&key, "alice", &["account", "prefs", "--json"]).await);
+    assert_eq!(all, set);
+    assert_eq!(
+        (&all["theme"], &all["mouse"], &all["time_zone"]),
+        (&"dark".into(), &"on".into(), &"UTC".into())
+    );
+    let table = stdout(&portal.run(&key, "alice", &["account", "prefs"]).await);
+    assert!(table.contains("theme      dark"), "{table}");
+    for (words, hint) in
+        [(["set", "theme", "drak"], "`dark`"), (["set", "time_zone", "Europe/Berln"], "Berlin")]
+    {
+        let out = portal.run(&key, "alice", &[&["account"], &words[..]].concat()).await;
+        assert_eq!((status(&out), stdout(&out).as_str()), (2, ""));
+        assert!(stderr(&out).contains(hint), "{}", stderr(&out));
+    }
+}
+
+/// Reads lines until one is as wished.
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, wished: &str) -> String {
+    let found = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it ended");
+            if line.contains(wished) {
+                return line;
+            }
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, found).await.unwrap_or_else(|_| panic!("never {wished}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_as_they_happen_until_the_client_hangs_up() {
+    let (portal, _driver) = mock().await;
+    let key = portal.user_with_key("alice", "user").await;
+    let begin = |flags: &[&str]| {
+        let mut child =
+            portal.ssh(&key).args(["alice@127.0.0.1", "event", "tail"]).args(flags).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines)
+    };
+    let (mut plain, mut plain_lines) = begin(&["--action", "'key.*'"]);
+    let (_json, mut json_lines) = begin(&["--json"]);
+    line_with(&mut json_lines, "event.tail").await;
+    // Both are there to hear it once alice's two acts are told.
+    common::until("both follow", async || {
+        let out = portal.run(&key, "alice", &["event", "ls", "--action", "event.tail", "--json"]).await;
+        json(&out).as_array().unwrap().len() == 2
+    })
+    .await;
+    let out = portal.run(&key, "alice", &["key", "rm", "99"]).await;
+    assert_eq!(status(&out), 3);
+    let line = line_with(&mut plain_lines, "key.rm").await;
+    assert!(line.contains("failure  alice") && line.ends_with("No key “99”."), "{line}");
+    let document: serde_json::Value =
+        serde_json::from_str(&line_with(&mut json_lines, "key.rm").await).unwrap();
+    assert_eq!((&document["action"], &document["outcome"]), (&"key.rm".into(), &"failure".into()));
+    assert_eq!(document["details"]["key"], "99");
+    plain.kill().await.unwrap();
+    common::until("the connection is forgotten", async || portal.portal.sessions().list().len() == 2).await;
+    // Among other commands it would never let the next one run.
+    let out = portal.run_with(&key, "alice", &["-T"], b"event tail\nwhoami\n").await;
+    assert!(stderr(&out).contains("never ends") && stdout(&out) == "alice\n", "{}", stderr(&out));
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, Permission, Time, User};
+use crate::model::{Category, Permission, Preferences, Setting, Time, User};
 use crate::portal::{Action, Cx, auth};
 
 /// Who you are
@@ -116,5 +116,59 @@ impl Action for AccountPasswd {
         }
         let hash = cx.portal.hash(self.new).await?;
         cx.portal.store().set_password(id, hash, false).await
+    }
+}
+
+/// How you want the full screen to be
+#[derive(Debug, Args, Serialize)]
+pub struct AccountPrefs {}
+
+impl Action for AccountPrefs {
+    const NAME: &'static str = "account.prefs";
+    const PERMISSION: Permission = Permission::AccountSelf;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Preferences;
+
+    async fn run(self, cx: &Cx) -> Result<Preferences> {
+        cx.portal.store().preferences(cx.who.user_id()).await
+    }
+}
+
+/// Set how you want the full screen to be
+///
+///   theme      auto, dark, light, contrast, mono
+///   colors     auto, true, 256, 16, none
+///   mouse      on, off
+///   motion     full, reduced
+///   start      dashboard, vms, jobs, events, account, admin
+///   time_zone  UTC, or one such as Europe/Berlin
+///   prefix     the key before a command in a VM's tab: ctrl-], ctrl-b, …
+#[derive(Debug, Args, Serialize)]
+pub struct AccountSet {
+    /// Which of them
+    pub key: Setting,
+    /// What it shall be
+    pub value: String,
+}
+
+impl Action for AccountSet {
+    const NAME: &'static str = "account.set";
+    const PERMISSION: Permission = Permission::AccountSelf;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Preferences;
+
+    async fn run(self, cx: &Cx) -> Result<Preferences> {
+        let id = cx.who.user_id();
+        let mut preferences = cx.portal.store().preferences(id).await?;
+        let AccountSet { key, value } = self;
+        // Zones are looked up in files.
+        let preferences = tokio::task::spawn_blocking(move || {
+            preferences.set(key, &value)?;
+            Ok::<_, Error>(preferences)
+        })
+        .await??;
+        // As it is written, not as it was typed.
+        cx.portal.store().preference_set(id, key, preferences.value(key)).await?;
+        Ok(preferences)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::error::Result;
 use crate::model::{Category, Permission, Published};
@@ -29,5 +30,20 @@ impl Action for HostShow {
                 Err(crate::error::Error::new(crate::error::Code::TimedOut, "The host was not looked at yet."))
             }
         }
+    }
+}
+
+/// The same figures, and all that come after: one audited act for a whole screen
+#[derive(Debug, Serialize)]
+pub struct HostFollow {}
+
+impl Action for HostFollow {
+    const NAME: &'static str = "host.follow";
+    const PERMISSION: Permission = Permission::HostRead;
+    const CATEGORY: Category = Category::Host;
+    type Output = watch::Receiver<Arc<Published>>;
+
+    async fn run(self, cx: &Cx) -> Result<watch::Receiver<Arc<Published>>> {
+        Ok(cx.portal.published())
     }
 }

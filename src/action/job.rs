@@ -3,12 +3,18 @@
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
 
 use super::vm::{ChangesVms, VmDestroy, VmNew, VmPause, VmRestart, VmResume, VmStart, VmStop};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
 use crate::model::{Category, Job, JobState, Permission, Vm};
-use crate::portal::{Action, Cx, Target};
+use crate::portal::{Action, Cx, Portal, Target};
+
+/// Jobs that a feed tells of.
+const FOLLOWED: u32 = 100;
+/// Between two lists of a feed.
+const AT_MOST_EVERY: Duration = Duration::from_millis(250);
 
 /// The latest jobs
 #[derive(Debug, Args, Serialize)]
@@ -34,7 +40,82 @@ impl Action for JobLs {
     }
 }
 
-/// One job
+/// The same list, again whenever a job goes on: one audited act for a whole screen
+#[derive(Debug, Serialize)]
+pub struct JobFollow {
+    /// Everybody's, if they may be seen.
+    pub all: bool,
+}
+
+/// A list of the latest jobs that keeps itself up to date.
+#[derive(Debug)]
+pub struct JobFeed {
+    portal: Portal,
+    owner: Option<i64>,
+    /// Of jobs that begin and end.
+    changes: watch::Receiver<u64>,
+    /// Of how far they are.
+    told: watch::Receiver<u64>,
+    /// As they are written down.
+    rows: Vec<Job>,
+    rows_are_old: bool,
+    last: Option<Vec<Job>>,
+    not_before: Instant,
+}
+
+impl JobFeed {
+    /// The list, newest first: at once the first time, then when it is another,
+    /// a few times a second at most. Nothing is lost if this is dropped before it
+    /// ends. An error means that the portal is shutting down or its database is gone.
+    pub async fn next(&mut self) -> Result<Vec<Job>> {
+        let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
+        loop {
+            tokio::time::sleep_until(self.not_before).await;
+            self.rows_are_old |= self.changes.has_changed().map_err(gone)?;
+            self.told.mark_unchanged();
+            if self.rows_are_old {
+                self.changes.mark_unchanged();
+                self.rows = self.portal.store().jobs(self.owner, FOLLOWED).await?;
+                self.rows_are_old = false;
+            }
+            let now: Vec<Job> = self.rows.iter().map(|job| self.portal.job_now(job.clone())).collect();
+            if self.last.as_ref() != Some(&now) {
+                self.last = Some(now.clone());
+                self.not_before = Instant::now() + AT_MOST_EVERY;
+                return Ok(now);
+            }
+            tokio::select! {
+                changed = self.changes.changed() => {
+                    changed.map_err(gone)?;
+                    self.rows_are_old = true;
+                }
+                changed = self.told.changed() => changed.map_err(gone)?,
+            }
+        }
+    }
+}
+
+impl Action for JobFollow {
+    const NAME: &'static str = "job.follow";
+    const PERMISSION: Permission = Permission::VmRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = JobFeed;
+
+    async fn run(self, cx: &Cx) -> Result<JobFeed> {
+        Ok(JobFeed {
+            portal: cx.portal.clone(),
+            owner: if self.all { cx.only_owner() } else { Some(cx.who.user_id()) },
+            changes: cx.portal.changes(),
+            told: cx.portal.job_changes(),
+            rows: Vec::new(),
+            rows_are_old: true,
+            last: None,
+            not_before: Instant::now(),
+        })
+    }
+}
+
+/// One job, with the steps that it went through
 #[derive(Debug, Args, Serialize)]
 pub struct JobShow {
     /// Its number

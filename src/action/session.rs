@@ -1,11 +1,18 @@
 //! `session`: who is signed in now.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
 
-use crate::error::Result;
-use crate::model::{Category, Permission, SessionInfo};
-use crate::portal::{Action, Cx, Target};
+use crate::error::{Code, Error, Result};
+use crate::model::{Category, Permission, Published, SessionInfo};
+use crate::portal::{Action, Cx, Portal, Target};
+
+/// Between two lists of a feed.
+const AT_MOST_EVERY: Duration = Duration::from_millis(250);
 
 /// Who is signed in: your connections
 #[derive(Debug, Args, Serialize)]
@@ -23,10 +30,78 @@ impl Action for SessionLs {
 
     async fn run(self, cx: &Cx) -> Result<Vec<SessionInfo>> {
         let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
-        let here = cx.who.session();
-        let live = cx.portal.sessions().list();
-        let mine = live.iter().filter(|s| owner.is_none_or(|id| s.user_id == id));
-        Ok(mine.map(|s| s.info(s.id == here.id)).collect())
+        Ok(listed(&cx.portal, owner, &cx.who.session().id))
+    }
+}
+
+/// The connections of one account, or of all.
+fn listed(portal: &Portal, owner: Option<i64>, here: &str) -> Vec<SessionInfo> {
+    let live = portal.sessions().list();
+    let mine = live.iter().filter(|s| owner.is_none_or(|id| s.user_id == id));
+    mine.map(|s| s.info(s.id == here)).collect()
+}
+
+/// The same list, again and again: one audited act for a whole screen
+#[derive(Debug, Serialize)]
+pub struct SessionFollow {
+    /// Everybody's, if they may be seen.
+    pub all: bool,
+}
+
+/// A list of connections that keeps itself up to date.
+#[derive(Debug)]
+pub struct SessionFeed {
+    portal: Portal,
+    owner: Option<i64>,
+    /// The session that asks.
+    here: String,
+    /// Of those that come and go.
+    changes: watch::Receiver<u64>,
+    /// The portal's own beat: what they have done meanwhile is told with it.
+    beat: watch::Receiver<Arc<Published>>,
+    fresh: bool,
+    not_before: Instant,
+}
+
+impl SessionFeed {
+    /// The list, oldest first: at once the first time, then when somebody comes or
+    /// goes, and at each of the portal's samples. An error means that the portal is
+    /// shutting down.
+    pub async fn next(&mut self) -> Result<Vec<SessionInfo>> {
+        let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
+        if !self.fresh {
+            tokio::select! {
+                changed = self.changes.changed() => changed.map_err(gone)?,
+                changed = self.beat.changed() => changed.map_err(gone)?,
+            }
+            // Nothing is lost if this is dropped before it ends.
+            self.fresh = true;
+        }
+        tokio::time::sleep_until(self.not_before).await;
+        self.not_before = Instant::now() + AT_MOST_EVERY;
+        self.changes.mark_unchanged();
+        self.beat.mark_unchanged();
+        self.fresh = false;
+        Ok(listed(&self.portal, self.owner, &self.here))
+    }
+}
+
+impl Action for SessionFollow {
+    const NAME: &'static str = "session.follow";
+    const PERMISSION: Permission = Permission::SessionManage;
+    const CATEGORY: Category = Category::Session;
+    type Output = SessionFeed;
+
+    async fn run(self, cx: &Cx) -> Result<SessionFeed> {
+        Ok(SessionFeed {
+            portal: cx.portal.clone(),
+            owner: if self.all { cx.only_owner() } else { Some(cx.who.user_id()) },
+            here: cx.who.session().id.clone(),
+            changes: cx.portal.sessions().changes(),
+            beat: cx.portal.published(),
+            fresh: true,
+            not_before: Instant::now(),
+        })
     }
 }
 

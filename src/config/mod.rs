@@ -18,6 +18,8 @@ use crate::model::{Plan, Size};
 pub struct Config {
     /// Database, images, VMs, recordings and backups.
     pub data_dir: PathBuf,
+    /// What people see this portal called, in the header of the screen.
+    pub name: String,
     /// The portal's own keys, mode 0600.
     pub host_key_dir: PathBuf,
     /// The SSH server.
@@ -127,6 +129,7 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("data"),
             host_key_dir: PathBuf::from("host-keys"),
+            name: String::from("Twarga"),
             ssh: Ssh {
                 listen: SocketAddr::from(([0, 0, 0, 0], 2222)),
                 password_auth: true,
@@ -157,6 +160,9 @@ impl Default for Config {
         }
     }
 }
+
+/// The longest name of a portal, characters.
+const LONGEST_NAME: usize = 40;
 
 /// One mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +225,7 @@ impl Config {
     fn read(&mut self, root: &mut Section<'_>) {
         root.path_value("data_dir", &mut self.data_dir);
         root.path_value("host_key_dir", &mut self.host_key_dir);
+        root.title("name", LONGEST_NAME, &mut self.name);
         root.section("ssh", |s| self.ssh.read(s));
         root.section("http", |s| {
             s.address("listen", &mut self.http.listen);

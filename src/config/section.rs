@@ -51,6 +51,19 @@ impl<'a> Section<'a> {
         self.with(key, |v| string(v).map(|s| *to = s));
     }
 
+    /// A few words on one line.
+    pub(super) fn title(&mut self, key: &'static str, longest: usize, to: &mut String) {
+        self.with(key, |v| match string(v)? {
+            s if s.trim().is_empty() => Err("a name is not empty".into()),
+            s if s.chars().count() > longest => Err(format!("a name has at most {longest} characters")),
+            s if s.chars().any(crate::model::text::is_unsafe) => Err("a name has no control characters".into()),
+            s => {
+                *to = s;
+                Ok(())
+            }
+        });
+    }
+
     pub(super) fn path_value(&mut self, key: &'static str, to: &mut PathBuf) {
         self.with(key, |v| match string(v)? {
             s if s.is_empty() => Err("a path is not empty".into()),

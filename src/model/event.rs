@@ -1,40 +1,11 @@
 //! What happened: the audit trail and the security feed, in the words of the
 //! Elastic Common Schema (`event.category`, `event.outcome`).
 
-use std::fmt;
-
 use serde::Serialize;
 use serde_json::Value;
 
+use super::words::words;
 use crate::model::Time;
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-            /// The word, as in `--json`.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word,)* }
-            }
-            /// The value of that word.
-            pub fn parse(s: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|v| v.as_str() == s)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
-}
 
 words! {
     /// What an event is about (ECS `event.category`).
@@ -109,6 +80,9 @@ pub struct Event {
     pub message: String,
     /// The action's arguments and other particulars; never a secret.
     pub details: Value,
+    /// The actor's account number, where there is one.
+    #[serde(skip)]
+    pub actor_id: Option<i64>,
 }
 
 /// An event before it has a number and a time.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error};
 use crate::model::Time;
 
+/// Steps of one job that are kept.
+const MOST_STEPS: usize = 32;
+
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,12 +92,40 @@ pub struct Job {
     pub created_at: Time,
     /// When it ended.
     pub finished_at: Option<Time>,
+    /// What it went through, oldest first; of very many the latest.
+    pub steps: Vec<JobStep>,
     /// Whose job it is: the account's number.
     #[serde(skip)]
     pub owner_id: i64,
     /// The VM that it changes.
     #[serde(skip)]
     pub vm_id: Option<i64>,
+}
+
+/// A step that a job went through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobStep {
+    /// When it began.
+    pub time: Time,
+    /// What was done, in a few words.
+    pub step: String,
+    /// How much of the whole was behind it then, 0 to 100.
+    pub percent: u8,
+}
+
+impl Job {
+    /// Goes on to that step, if it is not at it already.
+    pub fn go_on(&mut self, percent: u8, step: &str) {
+        self.percent = percent;
+        step.clone_into(&mut self.step);
+        if self.steps.last().is_some_and(|last| last.step == step) {
+            return;
+        }
+        if self.steps.len() >= MOST_STEPS {
+            self.steps.remove(0);
+        }
+        self.steps.push(JobStep { time: Time::now(), step: step.to_owned(), percent });
+    }
 }
 
 /// What a job was asked to do, kept so that it can be asked for again. What may
@@ -143,5 +174,34 @@ impl JobError {
     pub fn to_error(&self) -> Error {
         Error::new(Code::parse(&self.code).unwrap_or(Code::Internal), self.message.clone())
             .hint(self.hint.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_few_and_each_stands_once() {
+        let mut job = Job {
+            id: 1,
+            action: String::from("vm.new"),
+            target: String::from("web.alice"),
+            state: JobState::Running,
+            step: String::new(),
+            percent: 0,
+            error: None,
+            created_at: Time::now(),
+            finished_at: None,
+            steps: Vec::new(),
+            owner_id: 1,
+            vm_id: None,
+        };
+        for i in 0..100 {
+            job.go_on(i, &format!("step {}", i / 2));
+        }
+        assert_eq!((job.percent, job.step.as_str(), job.steps.len()), (99, "step 49", MOST_STEPS));
+        assert_eq!(job.steps.last().map(|s| (s.percent, s.step.as_str())), Some((98, "step 49")));
+        assert_eq!(job.steps.first().map(|s| s.step.as_str()), Some("step 18"));
     }
 }

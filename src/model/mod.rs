@@ -1,4 +1,5 @@
-//! Plain types: what the portal talks about. No input or output happens here.
+//! Plain types: what the portal talks about. No input or output happens here, but
+//! that the system is asked for the time and for its zones.
 
 pub mod event;
 pub mod health;
@@ -6,11 +7,14 @@ pub mod image;
 pub mod job;
 pub mod name;
 pub mod plan;
+pub mod preferences;
 pub mod session;
 pub mod text;
 pub mod time;
 pub mod user;
 pub mod vm;
+mod words;
+pub mod zone;
 
 pub use event::{Category, Event, EventDraft, Outcome, Severity};
 pub use health::{Check, Gauges, Health, Published, Status};
@@ -18,7 +22,9 @@ pub use image::Image;
 pub use job::{Job, JobState};
 pub use name::VmName;
 pub use plan::{Plan, Size};
+pub use preferences::{Preferences, Setting};
 pub use session::SessionInfo;
 pub use time::Time;
 pub use user::{Permission, Role, SshKey, User};
 pub use vm::{Vm, VmState};
+pub use zone::Zone;

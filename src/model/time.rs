@@ -15,7 +15,7 @@ impl Time {
     }
 
     /// From milliseconds since 1970-01-01T00:00:00Z.
-    pub fn from_millis(ms: i64) -> Self {
+    pub const fn from_millis(ms: i64) -> Self {
         Time(ms)
     }
 

@@ -1,11 +1,12 @@
 //! Events: written down first, then told to whoever follows.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::Portal;
+use super::{Portal, Principal};
 use crate::error::Result;
 use crate::model::text;
 use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
@@ -47,8 +48,9 @@ impl StrangerBudget {
 
 impl Portal {
     /// Writes an event down and tells those who follow.
-    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Event> {
+    pub(super) async fn record(&self, draft: EventDraft, attempt: Option<i64>) -> Result<Arc<Event>> {
         let event = self.store().event_insert(shortened(draft), attempt).await?;
+        let event = Arc::new(event);
         self.tell(&event);
         Ok(event)
     }
@@ -61,13 +63,13 @@ impl Portal {
         key_id: Option<i64>,
     ) -> Result<()> {
         let event = self.store().login_insert(shortened(draft), user_id, key_id).await?;
-        self.tell(&event);
+        self.tell(&Arc::new(event));
         Ok(())
     }
 
-    fn tell(&self, event: &Event) {
+    fn tell(&self, event: &Arc<Event>) {
         // No receiver is no error.
-        let _ = self.inner.events.send(event.clone());
+        let _ = self.inner.events.send(Arc::clone(event));
     }
 
     /// Writes down something that nobody asked for by an action.
@@ -94,6 +96,27 @@ impl Portal {
         };
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, action, "an event is lost");
+        }
+    }
+
+    /// Writes down that a session ended by a mistake of ours.
+    pub async fn session_broke(&self, who: &Principal, panic: &str) {
+        tracing::error!(user = who.name(), panic, "a session broke");
+        let draft = EventDraft {
+            category: Category::Session,
+            action: "session.broke",
+            outcome: Outcome::Failure,
+            severity: Severity::High,
+            actor: who.name().to_owned(),
+            actor_id: Some(who.user_id()),
+            source_ip: Some(who.session().source_ip.to_string()),
+            target: None,
+            session: Some(who.session().id.clone()),
+            message: String::from("A session broke by a mistake in the portal; its log tells more."),
+            details: json!({ "panic": text::short(panic, LONGEST_WORDS) }),
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "an event is lost");
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Jobs {
     live: Mutex<HashMap<i64, Live>>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// Grows whenever a job tells where it is.
+    version: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +44,18 @@ struct Live {
 
 impl Default for Jobs {
     fn default() -> Self {
-        Jobs { live: Mutex::default(), permits: Arc::new(Semaphore::new(AT_ONCE)), tasks: TaskTracker::new() }
+        Jobs {
+            live: Mutex::default(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            tasks: TaskTracker::new(),
+            version: watch::Sender::default(),
+        }
+    }
+}
+
+impl Jobs {
+    fn told(&self) {
+        self.version.send_modify(|v| *v += 1);
     }
 }
 
@@ -84,10 +97,8 @@ impl JobCx {
 
     /// Like [`JobCx::step`], where stopping is not possible any more.
     pub async fn tell(&self, percent: u8, step: &str) -> Result<()> {
-        self.job.send_modify(|job| {
-            job.percent = percent;
-            step.clone_into(&mut job.step);
-        });
+        self.job.send_modify(|job| job.go_on(percent, step));
+        self.portal.inner.jobs.told();
         let job = self.job.borrow().clone();
         self.portal.store().job_update(job).await?;
         crash::point(step);
@@ -148,6 +159,7 @@ impl Portal {
         if let Ok(mut live) = self.inner.jobs.live.lock() {
             live.insert(job.id, Live { job: rx, cancel: cancel.clone() });
         }
+        self.changed();
         let portal = self.clone();
         let id = job.id;
         self.inner.jobs.tasks.spawn(async move {
@@ -156,6 +168,7 @@ impl Portal {
             if let Ok(mut live) = portal.inner.jobs.live.lock() {
                 live.remove(&id);
             }
+            portal.inner.jobs.told();
         });
     }
 
@@ -169,6 +182,7 @@ impl Portal {
             *mine = place;
         }
         cx.job.send_modify(|job| job.state = JobState::Running);
+        self.inner.jobs.told();
         // In a task of its own: one that panics ends as failed, like any other.
         let result = match tokio::spawn(body(Arc::clone(cx))).await {
             Ok(result) => result,
@@ -202,6 +216,7 @@ impl Portal {
         while let Err(e) = self.store().job_update(done.clone()).await {
             tracing::error!(error = %e, job = done.id, "the end of a job is not written down yet");
             cx.job.send_replace(done.clone());
+            self.inner.jobs.told();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -231,8 +246,17 @@ impl Portal {
         Ok(watch::channel(job).1)
     }
 
-    /// The job as it is now: what is told is ahead of what is written.
+    /// Wakes whenever a job tells where it is. [`Portal::changes`] tells of those
+    /// that begin and end.
+    pub(crate) fn job_changes(&self) -> watch::Receiver<u64> {
+        self.inner.jobs.version.subscribe()
+    }
+
+    /// The job as it is now: what is told is ahead of what is written, but for the end.
     pub(crate) fn job_now(&self, job: Job) -> Job {
+        if job.state.is_final() {
+            return job;
+        }
         self.live_job(job.id).map_or(job, |live| live.job.borrow().clone())
     }
 

@@ -59,7 +59,7 @@ struct Inner {
     jobs: jobs::Jobs,
     counters: Counters,
     strangers: events::StrangerBudget,
-    events: broadcast::Sender<Event>,
+    events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
@@ -210,6 +210,11 @@ impl Portal {
     /// The VMs' latest figures.
     pub(crate) fn vm_samples(&self) -> watch::Receiver<Arc<HashMap<Uuid, VmSample>>> {
         self.inner.vm_samples.subscribe()
+    }
+
+    /// Every event from now on, as it is told: nearly in the order of their numbers.
+    pub(crate) fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.inner.events.subscribe()
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
@@ -95,6 +95,8 @@ impl Session {
 #[derive(Debug, Default)]
 pub struct Sessions {
     live: Mutex<HashMap<String, Arc<Session>>>,
+    /// Grows whenever somebody comes or goes.
+    version: watch::Sender<u64>,
     /// Bytes of sessions that have ended.
     ended_in: AtomicU64,
     ended_out: AtomicU64,
@@ -135,6 +137,7 @@ impl Sessions {
             .hint("Close one of them."));
         }
         live.insert(session.id.clone(), Arc::clone(&session));
+        self.version.send_modify(|v| *v += 1);
         Ok(session)
     }
 
@@ -146,7 +149,13 @@ impl Sessions {
         {
             self.ended_in.fetch_add(session.bytes_in(), Ordering::Relaxed);
             self.ended_out.fetch_add(session.bytes_out(), Ordering::Relaxed);
+            self.version.send_modify(|v| *v += 1);
         }
+    }
+
+    /// Wakes whenever somebody comes or goes.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
     }
 
     /// The connection of that number.

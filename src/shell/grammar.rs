@@ -142,6 +142,8 @@ pub enum KeyVerb {
 pub enum AccountVerb {
     Show(account::AccountShow),
     Passwd(account::AccountPasswd),
+    Prefs(account::AccountPrefs),
+    Set(account::AccountSet),
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +151,7 @@ pub enum AccountVerb {
 pub enum EventVerb {
     Ls(event::EventLs),
     Show(event::EventShow),
+    Tail(event::EventTail),
 }
 
 #[derive(Debug, Subcommand)]
@@ -344,6 +347,7 @@ mod tests {
             error("vm new web1 --ram lots")
         );
         assert!(error("vm new web1 --plan small --ram 5000").message.contains("exclude"));
+        assert!(error("account set them dark").message.contains("theme, colors"));
         assert_eq!(error("job show 99999999999999999999").code, Code::Usage);
         assert_eq!(error("vm ls 'open").code, Code::Usage);
     }

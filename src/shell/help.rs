@@ -119,6 +119,11 @@ mod tests {
             assert!(all.contains(noun), "{noun} is missing:\n{all}");
         }
         assert!(about(&words("vm new")).unwrap().contains("--image"));
+        let set = about(&words("account set")).unwrap();
+        for setting in crate::model::Setting::ALL {
+            let line = format!("{setting:9}  {}", setting.choices().join(", "));
+            assert!(set.contains(line.trim_end()), "{line}\n{set}");
+        }
         assert!(about(&words("guide")).unwrap().contains('#'));
         assert!(about(&words("vm nww")).unwrap_err().hint.contains("new"));
     }
@@ -134,7 +139,11 @@ mod tests {
         let words: Vec<&str> = piece.split_whitespace().filter(|w| !matches!(*w, "-t" | "-T")).collect();
         let said = match words.as_slice() {
             ["ssh", "alice@PORTAL", rest @ ..] => rest.join(" "),
-            ["vm" | "key" | "job" | "event" | "user" | "image" | "plan" | "host", _, ..] => piece.to_owned(),
+            [
+                "vm" | "key" | "job" | "event" | "user" | "image" | "plan" | "host" | "account" | "session",
+                _,
+                ..,
+            ] => piece.to_owned(),
             _ => return None,
         };
         Some(said.replace("ID", "1").replace("NAME", "web1"))

@@ -137,8 +137,8 @@ impl Shell<'_> {
     }
 }
 
-/// Completions of the last word of the line up to the cursor.
-fn complete(line: &str, names: &[String]) -> Vec<String> {
+/// Completions of the last word of the line up to the cursor; `names` are VMs'.
+pub fn complete(line: &str, names: &[String]) -> Vec<String> {
     let (before, last) = match line.rfind(char::is_whitespace) {
         Some(i) => line.split_at(i + 1),
         None => ("", line),

@@ -2,6 +2,7 @@
 //! terminal. All three run the same words through the same [`Shell::execute`].
 
 mod ask;
+mod capture;
 pub mod editor;
 mod follow;
 pub mod grammar;
@@ -9,6 +10,7 @@ mod help;
 mod lines;
 mod render;
 mod run;
+mod tail;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,7 +21,8 @@ use crate::portal::{Portal, Principal};
 use crate::term::{Ended, Stdio};
 
 pub use ask::choose_password;
-pub use lines::{interactive, piped};
+pub use capture::{Kind, Said, capture, kind};
+pub use lines::{complete, interactive, piped};
 pub use render::{Render, table};
 
 /// Where words are executed for somebody.

@@ -6,9 +6,12 @@ use crate::action::account::Me;
 use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
 use crate::action::vm::Stats;
+use crate::model::job::JobStep;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
-use crate::model::{Event, Image, Job, Plan, Published, SessionInfo, SshKey, Time, User, Vm, VmState};
+use crate::model::{
+    Event, Image, Job, Plan, Preferences, Published, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
+};
 
 /// Something that people can read.
 pub trait Render {
@@ -181,7 +184,32 @@ impl Render for Job {
             ("error", self.error.as_ref().map(|e| format!("{} {}", e.message, e.hint)).unwrap_or_default()),
             ("asked for", format!("{} ({})", self.created_at, ago(self.created_at))),
             ("ended", self.finished_at.map(|t| t.to_string()).unwrap_or_default()),
-        ])
+        ]) + &steps(self)
+    }
+}
+
+/// The steps that a job went through, each with how long it took.
+fn steps(job: &Job) -> String {
+    if job.steps.is_empty() {
+        return String::new();
+    }
+    let ends = job.steps.iter().skip(1).map(|s| s.time).chain([job.finished_at.unwrap_or_else(Time::now)]);
+    let row = |(step, end): (&JobStep, Time)| {
+        vec![
+            step.time.to_string(),
+            span(end.seconds_since(step.time)),
+            format!("{}%", step.percent),
+            step.step.clone(),
+        ]
+    };
+    let rows: Vec<_> = job.steps.iter().zip(ends).map(row).collect();
+    format!("\n{}", table(&["TIME", "TOOK", "DONE", "STEP"], &rows))
+}
+
+impl Render for Preferences {
+    fn text(&self) -> String {
+        let row = |s: &Setting| vec![s.to_string(), self.value(*s), s.about().to_owned()];
+        table(&["KEY", "VALUE", "WHAT"], &Setting::ALL.iter().map(row).collect::<Vec<_>>())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::term::Input;
 const LONGEST_INPUT: usize = 512 * 1024;
 
 impl Shell<'_> {
-    async fn perform<A: Action>(&self, action: A) -> Result<A::Output> {
+    pub(super) async fn perform<A: Action>(&self, action: A) -> Result<A::Output> {
         self.portal.perform(self.who, action).await
     }
 
@@ -53,12 +53,12 @@ impl Shell<'_> {
             Command::Plan(PlanVerb::Ls(a)) => self.give(a).await,
             Command::Job(verb) => self.job(verb).await,
             Command::Key(verb) => self.key(verb).await,
-            Command::Account(AccountVerb::Show(a)) => self.give(a).await,
-            Command::Account(AccountVerb::Passwd(_)) => self.passwd().await,
+            Command::Account(verb) => self.account(verb).await,
             Command::Session(SessionVerb::Ls(a)) => self.give(a).await,
             Command::Session(SessionVerb::Kill(a)) => self.give(a).await,
             Command::Event(EventVerb::Ls(a)) => self.give(a).await,
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
+            Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
             Command::User(verb) => self.user(verb).await,
             Command::Host(HostVerb::Show(a)) => {
                 let snapshot = self.perform(a).await?;
@@ -242,6 +242,22 @@ impl Shell<'_> {
             }
             UserVerb::Ls(a) => self.give(a).await,
             UserVerb::Show(a) => self.give(a).await,
+        }
+    }
+
+    async fn account(&mut self, verb: AccountVerb) -> Result<Flow> {
+        match verb {
+            AccountVerb::Show(a) => self.give(a).await,
+            AccountVerb::Passwd(_) => self.passwd().await,
+            AccountVerb::Prefs(a) => self.give(a).await,
+            AccountVerb::Set(a) => {
+                let setting = a.key;
+                let preferences = self.perform(a).await?;
+                if self.json {
+                    return self.document(&preferences).await;
+                }
+                self.say(format!("{setting} is {}.\n", preferences.value(setting))).await
+            }
         }
     }
 

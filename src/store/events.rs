@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
 
 const EVENT: &str =
-    "id, time, category, action, outcome, severity, actor, source_ip, target, session, message, details";
+    "id, time, category, action, outcome, severity, actor, source_ip, target, session, message, details,
+     actor_id";
 
 /// Which events to show.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,31 @@ pub struct EventFilter {
     pub attempts: bool,
     /// At most so many, newest first.
     pub limit: u32,
+}
+
+impl EventFilter {
+    /// Whether an event that has just happened is one of those: the same as the
+    /// database would say, but for attempts, whose outcomes are still to come.
+    pub fn admits(&self, event: &Event) -> bool {
+        self.actor_id.is_none_or(|id| event.actor_id == Some(id))
+            && self.actor.as_ref().is_none_or(|actor| event.actor == *actor)
+            && self.since.is_none_or(|since| event.time >= since)
+            && self.severity.is_none_or(|least| event.severity >= least)
+            && self.action.as_ref().is_none_or(|pattern| like(pattern, &event.action))
+            && (self.attempts || event.outcome != Outcome::Unknown)
+    }
+}
+
+/// Whether a text is of that pattern, where `*` stands for anything.
+fn like(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
 }
 
 fn word<T>(column: usize, word: &str, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
@@ -48,6 +74,7 @@ fn event(r: &Row<'_>) -> rusqlite::Result<Event> {
         session: r.get(9)?,
         message: r.get(10)?,
         details: serde_json::from_str(&details).unwrap_or_default(),
+        actor_id: r.get(12)?,
     })
 }
 
@@ -129,5 +156,63 @@ impl Store {
             Ok(t.execute(sql, [keep])?)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each filter, told of all events as they happen, has let through what the
+    /// database finds afterwards.
+    #[tokio::test]
+    async fn what_happens_is_filtered_as_what_has_happened() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("twarga.db")).unwrap();
+        let mut events = Vec::new();
+        for (i, action) in ["vm.new", "vm.newer", "vmxnew", "key.add", "job[1]", "a.b.c.b", "été"]
+            .into_iter()
+            .cycle()
+            .take(70)
+            .enumerate()
+        {
+            let severity = Severity::ALL[i % Severity::ALL.len()];
+            let actor = ["alice", "bob", "system"][i % 3];
+            let draft = EventDraft {
+                category: Category::Host,
+                action,
+                outcome: if i % 2 == 0 { Outcome::Success } else { Outcome::Failure },
+                severity,
+                actor: String::from(actor),
+                actor_id: (i % 3 < 2).then_some(i64::try_from(i % 3).unwrap()),
+                source_ip: None,
+                target: None,
+                session: None,
+                message: String::new(),
+                details: serde_json::json!({}),
+            };
+            events.push(store.event_insert(draft, None).await.unwrap());
+        }
+        let mut filters = vec![EventFilter::default()];
+        for pattern in
+            ["*", "vm.*", "*.new", "v*n*w", "vm?new", "job[1]", "a*b*b", "a*b.c.b*b", "", "été", "é*é*é"]
+        {
+            filters.push(EventFilter { action: Some(String::from(pattern)), ..EventFilter::default() });
+        }
+        filters.extend(
+            Severity::ALL.iter().map(|s| EventFilter { severity: Some(*s), ..EventFilter::default() }),
+        );
+        filters.push(EventFilter { actor_id: Some(1), ..EventFilter::default() });
+        filters.push(EventFilter { actor: Some(String::from("system")), ..EventFilter::default() });
+        filters.push(EventFilter { since: Some(events[35].time), ..EventFilter::default() });
+        let mut found_some = 0;
+        for filter in filters {
+            let told: Vec<_> = events.iter().filter(|e| filter.admits(e)).map(|e| e.id).collect();
+            let mut found = store.events(EventFilter { limit: 1000, ..filter.clone() }).await.unwrap();
+            found.reverse();
+            assert_eq!(told, found.iter().map(|e| e.id).collect::<Vec<_>>(), "{filter:?}");
+            found_some += usize::from(!told.is_empty() && told.len() < events.len());
+        }
+        assert!(found_some > 10, "only {found_some} filters tell events apart");
     }
 }

@@ -4,10 +4,11 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
-use crate::model::job::{JobError, JobRequest};
+use crate::model::job::{JobError, JobRequest, JobStep};
 use crate::model::{Job, JobState, Time};
 
-const JOB: &str = "id, action, target, state, step, percent, error, created_at, finished_at, owner_id, vm_id";
+const JOB: &str =
+    "id, action, target, state, step, percent, error, created_at, finished_at, owner_id, vm_id, steps";
 /// Ended jobs that are kept, newest first.
 const KEPT: u32 = 10_000;
 
@@ -26,6 +27,21 @@ pub struct JobDraft {
     pub request: JobRequest,
 }
 
+/// Steps as they are kept: milliseconds, percent, words.
+type KeptStep = (i64, u8, String);
+
+fn keep_steps(steps: Vec<JobStep>) -> Option<String> {
+    let kept: Vec<KeptStep> = steps.into_iter().map(|s| (s.time.millis(), s.percent, s.step)).collect();
+    serde_json::to_string(&kept).ok()
+}
+
+fn kept_steps(text: &str) -> Vec<JobStep> {
+    let kept: Vec<KeptStep> = serde_json::from_str(text).unwrap_or_default();
+    kept.into_iter()
+        .map(|(ms, percent, step)| JobStep { time: Time::from_millis(ms), step, percent })
+        .collect()
+}
+
 fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
     let state: String = r.get(3)?;
     let error: Option<String> = r.get(6)?;
@@ -41,6 +57,7 @@ fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
         finished_at: r.get::<_, Option<i64>>(8)?.map(Time::from_millis),
         owner_id: r.get(9)?,
         vm_id: r.get(10)?,
+        steps: kept_steps(&r.get::<_, String>(11)?),
     })
 }
 
@@ -76,10 +93,12 @@ impl Store {
     pub async fn job_update(&self, job: Job) -> Result<()> {
         self.write(move |t| {
             let error = job.error.and_then(|e| serde_json::to_string(&e).ok());
-            let sql = "UPDATE jobs SET state = ?2, step = ?3, percent = ?4, error = ?5, finished_at = ?6
+            let sql = "UPDATE jobs SET state = ?2, step = ?3, percent = ?4, error = ?5, finished_at = ?6,
+                    steps = coalesce(?7, steps)
                 WHERE id = ?1 AND state IN ('queued', 'running')";
             let finished = job.finished_at.map(Time::millis);
-            t.execute(sql, (job.id, job.state.as_str(), job.step, job.percent, error, finished))?;
+            let steps = keep_steps(job.steps);
+            t.execute(sql, (job.id, job.state.as_str(), job.step, job.percent, error, finished, steps))?;
             Ok(())
         })
         .await

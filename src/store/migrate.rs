@@ -11,6 +11,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_machines.sql"),
     include_str!("../../migrations/0003_events.sql"),
     include_str!("../../migrations/0004_job_requests.sql"),
+    include_str!("../../migrations/0005_preferences.sql"),
+    include_str!("../../migrations/0006_job_steps.sql"),
 ];
 
 /// The schema that this binary works with.
@@ -92,6 +94,11 @@ mod tests {
                 "INSERT INTO events (time, category, action, outcome, severity, actor, message, details)
                  VALUES (1, 'configuration', 'vm.new', 'success', 'info', 'alice', 'alice did vm.new.', '{}');"
             }
+            4 => {
+                "INSERT INTO jobs (action, target, owner_id, vm_id, state, created_at, request)
+                 VALUES ('vm.stop', 'web1.alice', 7, 1, 'failed', 1, '{\"verb\":\"stop\",\"force\":false}');"
+            }
+            5 => "INSERT INTO preferences (user_id, setting, value) VALUES (7, 'theme', 'dark');",
             _ => "",
         }
     }
@@ -120,6 +127,9 @@ mod tests {
             if from >= 2 {
                 let vms: i64 = c.query_row("SELECT count(*) FROM vms", [], |r| r.get(0)).unwrap();
                 assert_eq!(vms, 1);
+                let stepless: i64 =
+                    c.query_row("SELECT count(*) FROM jobs WHERE steps = '[]'", [], |r| r.get(0)).unwrap();
+                assert_eq!(stepless, if from >= 4 { 2 } else { 1 }, "a job is lost on the way from {from}");
             }
             let broken: i64 =
                 c.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |r| r.get(0)).unwrap();

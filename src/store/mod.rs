@@ -7,6 +7,7 @@ mod events;
 mod jobs;
 mod meta;
 mod migrate;
+mod preferences;
 mod users;
 mod vms;
 

@@ -18,7 +18,11 @@ pub const ESC_TIMEOUT: Duration = Duration::from_millis(50);
 pub const LONGEST_PASTE: usize = 64 * 1024;
 /// Asks a terminal to mark pastes.
 pub const PASTE_ON: &str = "\x1b[?2004h";
+/// Asks a terminal to tell of clicks and the wheel.
+pub const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 /// And not to.
+pub const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// Asks a terminal not to mark pastes any more.
 pub const PASTE_OFF: &str = "\x1b[?2004l";
 
 /// A key. Modifiers of arrows and function keys are not told.
@@ -62,8 +66,52 @@ pub enum Key {
     PageDown,
     /// A function key, from 1.
     F(u8),
+    /// The mouse, where it was asked for.
+    Mouse(Mouse),
     /// A bracketed paste: lines end in `\n`, and of the controls only it and tab are left.
     Paste(String),
+}
+
+/// What a mouse did (xterm's SGR form, mode 1006).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mouse {
+    /// Button and modifiers, as xterm numbers them.
+    pub button: u16,
+    /// It was pressed, not released.
+    pub pressed: bool,
+    /// The column, from 0.
+    pub column: u16,
+    /// The row, from 0.
+    pub row: u16,
+}
+
+/// A step of the wheel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wheel {
+    /// Towards what is above.
+    Up,
+    /// Towards what is below.
+    Down,
+}
+
+/// xterm's number of the wheel's first direction, and what modifiers add.
+const WHEEL: u16 = 64;
+const MODIFIERS: u16 = 4 | 8 | 16;
+
+impl Mouse {
+    /// The wheel's step, if it is one.
+    pub fn wheel(self) -> Option<Wheel> {
+        match self.button & !MODIFIERS {
+            n if n == WHEEL => Some(Wheel::Up),
+            n if n == WHEEL + 1 => Some(Wheel::Down),
+            _ => None,
+        }
+    }
+
+    /// Whether the first button was pressed.
+    pub fn is_click(self) -> bool {
+        self.pressed && self.button & !MODIFIERS == 0
+    }
 }
 
 /// What happens at the person's end.

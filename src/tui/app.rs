@@ -1,28 +1,22 @@
 //! What is known and what happens: [`update`] is pure, so all that a key may
 //! lead to is tested without a terminal, a portal or a clock.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use super::Leave;
-use super::keymap::{self, Binding};
-use super::pages::vms::{self, Vms, ask::Ask, new::NewForm};
+use super::command::CommandLine;
+use super::effect::{Effect, HandOver, Way};
+use super::help::Help;
+use super::keymap::{self, Binding, Hint};
+use super::output::Output;
+use super::page::{Entry, Fate, News, Overlay, Page, Shared};
+use super::pages::PAGES;
+use super::feeds;
 use crate::error::Error;
-use crate::model::name::VmRef;
-use crate::model::{Image, Job, JobState, Plan, Role, Vm, VmName};
+use crate::model::{Job, JobState, Vm};
 use crate::portal::VmSample;
+use crate::shell::Said;
 use crate::term::WindowSize;
 use crate::term::keys::Key;
-
-/// Who looks.
-#[derive(Debug, Clone)]
-pub struct Me {
-    /// The account's name.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-    /// Whether it may see everybody's VMs.
-    pub sees_all: bool,
-}
 
 /// How something turned out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,40 +42,30 @@ pub struct Toast {
     pub hint: String,
 }
 
-/// What lies over the page and takes the keys.
-#[derive(Debug, Default)]
-pub enum Overlay {
-    /// Nothing.
-    #[default]
-    None,
-    /// The keys, from that line on.
-    Help(u16),
-    /// A question.
-    Ask(Ask),
-    /// The form for a new VM.
-    New(NewForm),
-}
-
 /// Everything that is drawn.
 #[derive(Debug)]
 pub struct Model {
-    /// Who looks.
-    pub me: Me,
-    /// Their window.
-    pub size: WindowSize,
-    /// The page.
-    pub vms: Vms,
-    /// What lies over it.
-    pub overlay: Overlay,
-    /// Jobs that are not over, by number.
-    pub jobs: BTreeMap<i64, Job>,
+    /// What every page sees.
+    pub shared: Shared,
+    /// What lies over the page, the topmost last.
+    pub overlays: Vec<Box<dyn Overlay>>,
     /// How the last thing turned out.
     pub toast: Option<Toast>,
+    /// The lines that were typed after `:`, oldest first.
+    pub history: Vec<String>,
+    pages: Vec<Open>,
+    front: usize,
     toasts: u64,
 }
 
-/// Something happened.
+/// A page that is there.
 #[derive(Debug)]
+struct Open {
+    entry: &'static Entry,
+    page: Box<dyn Page>,
+}
+
+/// Something happened.
 pub enum Msg {
     /// A key was pressed.
     Key(Key),
@@ -96,18 +80,21 @@ pub enum Msg {
     },
     /// The VMs cannot be had for now.
     Lost(Error),
-    /// Jobs that are at work.
-    Jobs(Vec<Job>),
-    /// A job as it is now.
-    Job(Job),
-    /// A job is not told of any more.
-    Unfollowed(i64),
-    /// What VMs can be made from.
-    Catalogue(Vec<Image>, Vec<Plan>),
-    /// A VM is being made.
-    Made(Job),
-    /// The form was refused.
-    Refused(Error),
+    /// The latest jobs as they are now, the newest first.
+    Jobs {
+        /// Of everybody.
+        all: bool,
+        /// They.
+        list: Vec<Job>,
+    },
+    /// Jobs were begun here.
+    Begun(Vec<Job>),
+    /// For the page or the overlay of that word.
+    News(&'static str, News),
+    /// A line of the grammar was run.
+    Ran(Said),
+    /// Something was done.
+    Done(String),
     /// Something was not done.
     Failed(Error),
     /// The portal says something to the person, such as that it will cut them off.
@@ -116,49 +103,26 @@ pub enum Msg {
     Forget(u64),
 }
 
-/// What a change of the machine is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Verb {
-    Start,
-    Stop,
-    Restart,
-    Pause,
-    Resume,
-    Destroy,
+impl Msg {
+    /// News for a page or an overlay.
+    pub fn news<T: Send + 'static>(word: &'static str, news: T) -> Msg {
+        Msg::News(word, Box::new(news))
+    }
 }
 
-/// What is to be done outside.
-#[derive(Debug, PartialEq)]
-pub enum Effect {
-    /// Tell of the VMs from now on.
-    Follow {
-        /// Of everybody.
-        all: bool,
-    },
-    /// Find the jobs that are at work.
-    FindJobs,
-    /// Look up images and plans.
-    Catalogue,
-    /// Make a VM.
-    New {
-        /// Its name.
-        name: VmName,
-        /// What from.
-        image: Option<String>,
-        /// How large.
-        plan: Option<String>,
-    },
-    /// Change one.
-    Change(Verb, VmRef),
-    /// Tell of a job to its end.
-    Watch(i64),
-    /// Send `Forget` for that toast after so many seconds.
-    ForgetAfter(u64, u64),
-    /// Draw everything anew.
-    Redraw,
-    /// End.
-    Leave(Leave),
+impl fmt::Debug for Msg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Msg::Key(key) => write!(f, "Key({key:?})"),
+            Msg::News(word, _) => write!(f, "News({word})"),
+            Msg::Vms { all, list } => write!(f, "Vms({all}, {})", list.len()),
+            Msg::Jobs { all, list } => write!(f, "Jobs({all}, {})", list.len()),
+            Msg::Resize(_) | Msg::Lost(_) | Msg::Begun(_) | Msg::Ran(_) => f.write_str("news of the frame"),
+            Msg::Done(text) | Msg::Said(text) => write!(f, "Said({text})"),
+            Msg::Failed(e) => write!(f, "Failed({e})"),
+            Msg::Forget(id) => write!(f, "Forget({id})"),
+        }
+    }
 }
 
 /// What keys do everywhere.
@@ -166,12 +130,22 @@ pub enum Effect {
 #[allow(missing_docs)]
 pub enum Global {
     Help,
+    Command,
     Quit,
     Redraw,
+    Next,
+    Before,
 }
 
-/// The keys that mean the same on every page.
+/// The keys that mean the same on every page. A page may take one for itself.
 pub static KEYS: &[Binding<Global>] = &[
+    Binding {
+        keys: &[Key::Char(':')],
+        shown: ":",
+        word: "command",
+        help: "any command, as in `help`; or a page's name",
+        command: Global::Command,
+    },
     Binding {
         keys: &[Key::Char('?'), Key::F(1)],
         shown: "?",
@@ -187,6 +161,14 @@ pub static KEYS: &[Binding<Global>] = &[
         command: Global::Quit,
     },
     Binding {
+        keys: &[Key::Char(']'), Key::Alt('n')],
+        shown: "1…9 [ ]",
+        word: "",
+        help: "a page by its number; the page before, the next",
+        command: Global::Next,
+    },
+    Binding { keys: &[Key::Char('['), Key::Alt('p')], shown: "", word: "", help: "", command: Global::Before },
+    Binding {
         keys: &[Key::Ctrl('l')],
         shown: "Ctrl-L",
         word: "",
@@ -200,19 +182,68 @@ const GOOD_STAYS_S: u64 = 8;
 const BAD_STAYS_S: u64 = 60;
 
 impl Model {
-    /// Nothing known yet.
-    pub fn new(me: Me, size: WindowSize, vms: Vms) -> Model {
-        Model { me, size, vms, overlay: Overlay::None, jobs: BTreeMap::new(), toast: None, toasts: 0 }
+    /// Nothing known yet; the page of that word in front, if there is one.
+    pub fn new(shared: Shared, start: &str) -> Model {
+        let pages: Vec<Open> = PAGES
+            .iter()
+            .filter(|entry| (entry.allowed)(&shared.me))
+            .map(|entry| Open { entry, page: (entry.open)(&shared) })
+            .collect();
+        let front = pages.iter().position(|p| p.entry.word == start).unwrap_or(0);
+        Model { shared, overlays: Vec::new(), toast: None, history: Vec::new(), pages, front, toasts: 0 }
     }
 
     /// What to do first.
-    pub fn begin(&self) -> Vec<Effect> {
-        vec![Effect::Follow { all: self.vms.all }, Effect::FindJobs]
+    pub fn begin(&mut self) -> Vec<Effect> {
+        let mut effects = feeds::all(self.shared.vms.all);
+        effects.extend(self.page_begins());
+        effects
     }
 
-    /// The job that changes a VM.
-    pub fn job_of(&self, vm: &Vm) -> Option<&Job> {
-        self.jobs.values().rev().find(|j| j.vm_id == Some(vm.id))
+    /// The pages, in the order of their numbers.
+    pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
+        self.pages.iter().map(|p| p.entry)
+    }
+
+    /// The entry of the page in front.
+    pub fn front(&self) -> Option<&'static Entry> {
+        self.pages.get(self.front).map(|p| p.entry)
+    }
+
+    /// The page in front, and what every page sees.
+    pub fn front_page(&mut self) -> Option<(&mut (dyn Page + 'static), &mut Shared)> {
+        let page = self.pages.get_mut(self.front)?;
+        Some((page.page.as_mut(), &mut self.shared))
+    }
+
+    /// Where one is: the page's title, and what it adds.
+    pub fn crumbs(&self) -> Vec<String> {
+        let Some(open) = self.pages.get(self.front) else { return Vec::new() };
+        let mut crumbs = vec![open.entry.title.to_owned()];
+        crumbs.extend(open.page.crumbs(&self.shared));
+        crumbs
+    }
+
+    /// What the page says while nothing has just happened.
+    pub fn status(&self) -> Option<String> {
+        self.pages.get(self.front).and_then(|open| open.page.status(&self.shared))
+    }
+
+    /// The keys that work now.
+    pub fn hints(&self) -> Vec<Hint> {
+        if let Some(overlay) = self.overlays.last() {
+            return overlay.hints(&self.shared);
+        }
+        let Some(open) = self.pages.get(self.front) else { return Vec::new() };
+        let mut hints = open.page.hints(&self.shared);
+        if !open.page.takes_text() {
+            hints.extend(keymap::hints(KEYS, |_| true));
+        }
+        hints
+    }
+
+    fn page_begins(&mut self) -> Vec<Effect> {
+        self.front_page().map_or_else(Vec::new, |(page, shared)| page.begin(shared))
     }
 
     /// Says how something turned out.
@@ -227,42 +258,106 @@ impl Model {
     pub fn complain(&mut self, e: Error) -> Effect {
         self.say(Mood::Bad, e.message, e.hint)
     }
+
+    fn changed(&mut self) {
+        for open in &mut self.pages {
+            open.page.on_change(&self.shared);
+        }
+    }
+
+    fn go(&mut self, to: usize) -> Vec<Effect> {
+        let Some(left) = self.front() else { return Vec::new() };
+        if to == self.front || to >= self.pages.len() {
+            return Vec::new();
+        }
+        self.front = to;
+        let mut effects = vec![Effect::Unfollow(left.word)];
+        effects.extend(self.page_begins());
+        effects
+    }
 }
 
-/// Takes what happened into account and says what is to be done.
+/// Takes what happened into account and says what is to be done outside.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let effects = take(model, msg);
+    settle(model, effects)
+}
+
+/// Does what is the frame's own; the rest is left.
+fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
+    let mut out = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Open(overlay) => model.overlays.push(overlay),
+            Effect::Say(mood, text, hint) => out.push(model.say(mood, text, hint)),
+            Effect::Go(word) => {
+                let to = model.pages.iter().position(|p| p.entry.word == word);
+                let more = to.map_or_else(Vec::new, |to| model.go(to));
+                out.extend(settle(model, more));
+            }
+            Effect::ShowAll(all) => {
+                model.shared.vms.all = all;
+                out.extend(feeds::all(all));
+            }
+            Effect::Prefer(preferences) => {
+                model.shared.prefer(*preferences);
+                out.push(Effect::Redraw);
+            }
+            Effect::Made(job) => {
+                out.extend(on_news(model, "vms", Box::new(job.target.clone())));
+                begun(model, vec![job]);
+            }
+            Effect::Line(line) => out.extend(run_line(model, line)),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A line after `:`: a page's word, what the screen does itself, or any command.
+fn run_line(model: &mut Model, line: String) -> Vec<Effect> {
+    let word = line.trim();
+    if word.is_empty() {
+        return Vec::new();
+    }
+    remember(&mut model.history, word);
+    let page = model.entries().find(|e| e.word == word).map(|e| e.word);
+    if let Some(page) = page {
+        return settle(model, vec![Effect::Go(page)]);
+    }
+    match crate::shell::kind(word.as_bytes()) {
+        crate::shell::Kind::Leave => vec![Effect::Quit],
+        crate::shell::Kind::Enter(name) => vec![Effect::Tab(name, Way::Shell)],
+        crate::shell::Kind::Console(name) => vec![Effect::Tab(name, Way::Console)],
+        crate::shell::Kind::Talks => vec![Effect::HandOver(HandOver::Line(line))],
+        crate::shell::Kind::Answers => vec![Effect::Line(line)],
+    }
+}
+
+fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => return on_key(model, &key),
-        Msg::Resize(size) => model.size = size,
-        Msg::Vms { all, list } if all == model.vms.all => model.vms.take(list),
+        Msg::Resize(size) => model.shared.size = size,
+        Msg::Vms { all, list } if all == model.shared.vms.all => {
+            model.shared.vms.take(list);
+            model.changed();
+        }
         // From before everybody's and one's own were changed for each other.
         Msg::Vms { .. } => {}
         Msg::Lost(e) => {
-            model.vms.lost(&e);
+            model.shared.vms.lost(&e);
             return vec![model.complain(e)];
         }
-        Msg::Jobs(jobs) => return jobs.into_iter().filter_map(|job| follow(model, job)).collect(),
-        Msg::Job(job) => return on_job(model, job),
-        Msg::Unfollowed(id) => {
-            model.jobs.remove(&id);
+        Msg::Jobs { all, list } if all == model.shared.vms.all => {
+            let effects = on_jobs(model, list);
+            model.changed();
+            return effects;
         }
-        Msg::Catalogue(images, plans) => {
-            if let Overlay::New(form) = &mut model.overlay {
-                form.offer(images, plans);
-            }
-        }
-        Msg::Made(job) => {
-            if matches!(model.overlay, Overlay::New(_)) {
-                model.overlay = Overlay::None;
-            }
-            model.vms.select(&job.target);
-            return follow(model, job).into_iter().collect();
-        }
-        Msg::Refused(e) => match &mut model.overlay {
-            Overlay::New(form) => form.refuse(e),
-            // They have left the form meanwhile.
-            Overlay::None | Overlay::Help(_) | Overlay::Ask(_) => return vec![model.complain(e)],
-        },
+        Msg::Jobs { .. } => {}
+        Msg::Begun(jobs) => begun(model, jobs),
+        Msg::News(word, news) => return on_news(model, word, news),
+        Msg::Ran(said) => return on_output(model, said),
+        Msg::Done(text) => return vec![model.say(Mood::Good, text, "")],
         Msg::Failed(e) => return vec![model.complain(e)],
         Msg::Said(text) => return vec![model.say(Mood::Bad, text, "")],
         Msg::Forget(id) => model.toast = model.toast.take().filter(|t| t.id != id),
@@ -270,28 +365,75 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     Vec::new()
 }
 
-fn follow(model: &mut Model, job: Job) -> Option<Effect> {
-    // What is done is yesterday's news when something else begins.
-    model.toast = model.toast.take().filter(|t| t.mood == Mood::Bad);
-    let id = job.id;
-    model.jobs.insert(id, job).is_none().then_some(Effect::Watch(id))
+fn on_news(model: &mut Model, word: &'static str, news: News) -> Vec<Effect> {
+    if let Some(at) = model.overlays.iter().rposition(|o| o.word() == word) {
+        let Some(overlay) = model.overlays.get_mut(at) else { return Vec::new() };
+        let (fate, effects) = overlay.on_news(news, &model.shared);
+        if fate == Fate::Close {
+            model.overlays.remove(at);
+        }
+        return effects;
+    }
+    match model.pages.iter_mut().find(|p| p.entry.word == word) {
+        Some(open) => open.page.on_news(news, &model.shared),
+        None => Vec::new(),
+    }
 }
 
-fn on_job(model: &mut Model, job: Job) -> Vec<Effect> {
-    if !job.state.is_final() {
-        model.jobs.insert(job.id, job);
-        return Vec::new();
+/// A line of output is told in passing; more lies over the page.
+fn on_output(model: &mut Model, said: Said) -> Vec<Effect> {
+    let mood = if said.status == 0 { Mood::Good } else { Mood::Bad };
+    let text = said.text();
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    match (lines.next(), lines.next(), lines.next()) {
+        (None, ..) => vec![model.say(mood, "Done.", "")],
+        (Some(only), None, _) => vec![model.say(mood, only.trim(), "")],
+        // An error's sentence and its hint.
+        (Some(first), Some(second), None) if mood == Mood::Bad => {
+            vec![model.say(mood, first.trim(), second.trim())]
+        }
+        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), &text)))],
     }
-    model.jobs.remove(&job.id);
-    let what = vms::short_name(&job.target, &model.me);
-    vec![match (job.state, job.error) {
+}
+
+/// Jobs that were begun here, before the list of them says so.
+fn begun(model: &mut Model, jobs: Vec<Job>) {
+    // What is done is yesterday's news when something else begins.
+    model.toast = model.toast.take().filter(|t| t.mood == Mood::Bad);
+    model.shared.jobs.extend(jobs.into_iter().filter(|job| !job.state.is_final()).map(|job| (job.id, job)));
+    model.changed();
+}
+
+/// Takes the jobs as they are now, and tells how those ended that were at work.
+fn on_jobs(model: &mut Model, list: Vec<Job>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for job in list.iter().rev() {
+        let was = model.shared.jobs.remove(&job.id);
+        if !job.state.is_final() {
+            model.shared.jobs.insert(job.id, job.clone());
+        } else if was.is_some() {
+            effects.push(told(model, job));
+        }
+    }
+    // What is not among the latest any more has been over for long.
+    if let Some(oldest) = list.last() {
+        model.shared.jobs.retain(|id, _| *id >= oldest.id);
+    }
+    model.shared.recent = list;
+    effects
+}
+
+/// Says how a job ended.
+fn told(model: &mut Model, job: &Job) -> Effect {
+    let what = model.shared.short_name(&job.target).to_owned();
+    match (job.state, job.error.clone()) {
         (JobState::Succeeded, _) => model.say(Mood::Good, format!("{what} {}.", done_word(&job.action)), ""),
         (JobState::Cancelled, _) => {
             model.say(Mood::Plain, format!("{what}: {} was cancelled.", job.action), "")
         }
         (_, Some(e)) => model.say(Mood::Bad, format!("{what}: {}", e.message), e.hint),
         (_, None) => model.say(Mood::Bad, format!("{what}: {} was {}.", job.action, job.state), ""),
-    }]
+    }
 }
 
 /// What a job that succeeded did, after its VM's name.
@@ -309,51 +451,65 @@ fn done_word(action: &str) -> &str {
 }
 
 fn on_key(model: &mut Model, key: &Key) -> Vec<Effect> {
-    match std::mem::take(&mut model.overlay) {
-        Overlay::None => on_page_key(model, key),
-        Overlay::Help(scroll) => {
-            model.overlay = help_key(key, scroll);
-            Vec::new()
+    if let Some(overlay) = model.overlays.last_mut() {
+        let (fate, effects) = overlay.on_key(key, &model.shared);
+        if fate == Fate::Close {
+            model.overlays.pop();
         }
-        Overlay::Ask(ask) => {
-            let (overlay, effects) = ask.on_key(key);
-            model.overlay = overlay;
-            effects
-        }
-        Overlay::New(form) => {
-            let (overlay, effects) = form.on_key(key);
-            model.overlay = overlay;
-            effects
-        }
+        return effects;
     }
+    // The header's row of pages takes clicks wherever one is.
+    if let Key::Mouse(mouse) = key
+        && let Some(to) = super::view::page_at(model, *mouse)
+    {
+        return model.go(to);
+    }
+    let Some((page, shared)) = model.front_page() else { return Vec::new() };
+    if let Some(effects) = page.on_key(key, shared) {
+        return effects;
+    }
+    if page.takes_text() {
+        return Vec::new();
+    }
+    on_global_key(model, key)
 }
 
-/// Scrolls the help or closes it. How far it can be scrolled, only drawing knows.
-#[allow(clippy::wildcard_enum_match_arm)]
-fn help_key(key: &Key, scroll: u16) -> Overlay {
-    match key {
-        Key::Down | Key::Char('j') => Overlay::Help(scroll.saturating_add(1)),
-        Key::Up | Key::Char('k') => Overlay::Help(scroll.saturating_sub(1)),
-        Key::PageDown | Key::Char(' ') => Overlay::Help(scroll.saturating_add(8)),
-        Key::PageUp => Overlay::Help(scroll.saturating_sub(8)),
-        Key::Home => Overlay::Help(0),
-        _ => Overlay::None,
+/// The most lines after `:` that are remembered.
+const HISTORY: usize = 100;
+
+fn remember(history: &mut Vec<String>, line: &str) {
+    history.retain(|l| l != line);
+    if history.len() == HISTORY {
+        history.remove(0);
     }
+    history.push(line.to_owned());
 }
 
-fn on_page_key(model: &mut Model, key: &Key) -> Vec<Effect> {
-    if vms::takes_text(model) {
-        return vms::on_text(model, key);
+fn on_global_key(model: &mut Model, key: &Key) -> Vec<Effect> {
+    if let Key::Char(c @ '1'..='9') = key {
+        return model.go(usize::from(u8::try_from(*c).unwrap_or(b'1') - b'1'));
     }
     match keymap::find(KEYS, key, |_| true) {
         Some(Global::Help) => {
-            model.overlay = Overlay::Help(0);
-            return Vec::new();
+            let page = model.pages.get(model.front).map_or_else(Vec::new, |open| open.page.help());
+            let title = model.front().map_or("", |entry| entry.title);
+            vec![Effect::Open(Box::new(Help::new(title, page)))]
         }
-        Some(Global::Quit) => return vec![Effect::Leave(Leave::Quit)],
-        Some(Global::Redraw) => return vec![Effect::Redraw],
-        None => {}
+        Some(Global::Command) => {
+            let names = model.shared.vms.rows().iter().map(|row| model.shared.short_name(&row.vm.full_name()).to_owned());
+            let pages = model.entries().map(|e| e.word.to_owned());
+            vec![Effect::Open(Box::new(CommandLine::new(&model.history, names.collect(), pages.collect())))]
+        }
+        Some(Global::Quit) => vec![Effect::Quit],
+        Some(Global::Redraw) => vec![Effect::Redraw],
+        Some(Global::Next) => model.go((model.front + 1) % model.pages.len().max(1)),
+        Some(Global::Before) => model.go((model.front + model.pages.len().max(1) - 1) % model.pages.len().max(1)),
+        None => {
+            // Esc takes the message away, where it means nothing else.
+            if *key == Key::Esc {
+                model.toast = None;
+            }
+            Vec::new()
+        }
     }
-    let command = keymap::find(vms::KEYS, key, |c| vms::applies(model, c));
-    command.map_or_else(Vec::new, |c| vms::act(model, c))
 }

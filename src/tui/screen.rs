@@ -13,7 +13,7 @@ use ratatui::style::{Color, Modifier};
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use crate::term::WindowSize;
-use crate::term::keys::{PASTE_OFF, PASTE_ON};
+use crate::term::keys::{MOUSE_OFF, MOUSE_ON, PASTE_OFF, PASTE_ON};
 
 /// Whatever ran before may have left these on: mice, focus reports, application
 /// keys, a hidden cursor.
@@ -23,13 +23,18 @@ const HOLD: &str = "\x1b[?2026h";
 const SHOW: &str = "\x1b[?2026l";
 
 /// What makes the terminal ours.
-pub fn enter() -> Bytes {
-    Bytes::from(format!("{QUIET}\x1b[?1049h\x1b[2J{PASTE_ON}"))
+pub fn enter(with_mouse: bool) -> Bytes {
+    Bytes::from(format!("{QUIET}\x1b[?1049h\x1b[2J{PASTE_ON}{}", mouse(with_mouse)))
+}
+
+/// What has the terminal tell of its mouse, or not.
+pub fn mouse(on: bool) -> &'static str {
+    if on { MOUSE_ON } else { MOUSE_OFF }
 }
 
 /// What gives it back as it was.
 pub fn leave() -> Bytes {
-    Bytes::from(format!("{PASTE_OFF}\x1b[0m\x1b[?25h\x1b[?1049l"))
+    Bytes::from(format!("{PASTE_OFF}{MOUSE_OFF}\x1b[0m\x1b[?25h\x1b[?1049l"))
 }
 
 /// The person's screen as it is known to be.

@@ -6,12 +6,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use uuid::Uuid;
 
-use super::app::{Effect, Me, Model, Msg, update};
-use super::pages::vms::Vms;
-use super::theme::{Depth, Theme};
+use super::app::{Model, Msg, update};
+use super::effect::Effect;
+use super::page::{Me, Shared};
+use super::theme::Depth;
 use super::view;
 use crate::driver::DomainStats;
-use crate::model::{Image, Job, JobState, Plan, Role, Time, Vm, VmState};
+use crate::model::{Job, JobState, Preferences, Role, Time, Vm, VmState};
 use crate::portal::VmSample;
 use crate::term::WindowSize;
 use crate::term::keys::Decoder;
@@ -61,6 +62,7 @@ fn job(id: i64, action: &str, target: &Vm, state: JobState, percent: u8) -> Job 
         error: None,
         created_at: Time::from_millis(0),
         finished_at: None,
+        steps: Vec::new(),
         owner_id: 1,
         vm_id: Some(target.id),
     }
@@ -78,7 +80,9 @@ fn some_vms() -> Vec<(Vm, Option<VmSample>)> {
 
 fn model(role: Role, cols: u16, rows: u16) -> Model {
     let me = Me { name: "alice".into(), role, sees_all: role == Role::Admin };
-    Model::new(me, WindowSize { cols, rows }, Vms::new(false, None, ""))
+    let size = WindowSize { cols, rows };
+    let shared = Shared::new("Twarga".into(), me, size, Preferences::default(), Depth::None);
+    Model::new(shared, "vms")
 }
 
 fn with_vms(cols: u16, rows: u16) -> Model {
@@ -87,44 +91,68 @@ fn with_vms(cols: u16, rows: u16) -> Model {
     model
 }
 
-fn images() -> Vec<Image> {
-    let image = |name: &str, description: &str, size_bytes| Image {
-        name: name.into(),
-        description: description.into(),
-        ssh_user: "root".into(),
-        min_ram_mb: 64,
-        min_disk_gb: 1,
-        size_bytes,
-        built_at: Time::from_millis(0),
-        digest: String::new(),
-    };
-    vec![image("debian-12", "Debian 12 with cloud-init", 500), image("micro", "Boots in seconds", 900)]
-}
-
 /// Types bytes, as a terminal would send them; all effects.
-fn press(model: &mut Model, bytes: &str) -> Vec<Effect> {
+fn effects(model: &mut Model, bytes: &str) -> Vec<Effect> {
     let mut decoder = Decoder::new();
     let mut keys = decoder.feed(bytes.as_bytes());
     keys.extend(decoder.flush());
     keys.into_iter().flat_map(|key| update(model, Msg::Key(key))).collect()
 }
 
-fn offer(model: &mut Model) {
-    update(model, Msg::Catalogue(images(), Plan::built_in()));
+/// The same, as words; toasts' timers are left out.
+fn press(model: &mut Model, bytes: &str) -> Vec<String> {
+    words(&effects(model, bytes))
+}
+
+fn words(effects: &[Effect]) -> Vec<String> {
+    let timer = |e: &&Effect| matches!(e, Effect::ForgetAfter(..));
+    effects.iter().filter(|e| !timer(e)).map(|e| format!("{e:?}")).collect()
+}
+
+/// What an effect that does something to VMs is called.
+fn does(action: &str, names: &[&str]) -> Vec<String> {
+    let parts = |n: &&str| {
+        let (name, owner) = n.split_once('.').unwrap();
+        format!("{{\"name\":\"{name}\",\"owner\":\"{owner}\"}}")
+    };
+    let names: Vec<String> = names.iter().map(parts).collect();
+    let mut given = format!("{{\"names\":[{}]", names.join(","));
+    if action == "vm.stop" || action == "vm.restart" {
+        given.push_str(",\"force\":false");
+    }
+    if action == "vm.destroy" {
+        given.push_str(",\"yes\":true");
+    }
+    vec![format!("Do({action} {given}}})")]
+}
+
+/// The word of what lies over the page.
+fn over(model: &Model) -> Option<&'static str> {
+    model.overlays.last().map(|o| o.word())
 }
 
 /// The screen as text, and where its cursor is (column, row).
-fn seen(model: &Model) -> (Vec<String>, (u16, u16)) {
-    let mut terminal = Terminal::new(TestBackend::new(model.size.cols, model.size.rows)).unwrap();
-    let theme = Theme::new(Depth::None);
-    terminal.draw(|frame| view::draw(frame, model, &theme)).unwrap();
+fn seen(model: &mut Model) -> (Vec<String>, (u16, u16)) {
+    let WindowSize { cols, rows } = model.shared.size;
+    let mut terminal = Terminal::new(TestBackend::new(cols, rows)).unwrap();
+    terminal.draw(|frame| view::draw(frame, model)).unwrap();
     let at = terminal.get_cursor_position().unwrap();
     let buffer = terminal.backend().buffer();
-    let lines = (0..model.size.rows)
+    let lines = (0..rows)
         .map(|y| {
-            let line: String = (0..model.size.cols).map(|x| buffer[(x, y)].symbol()).collect();
+            let line: String = (0..cols).map(|x| buffer[(x, y)].symbol()).collect();
             line.trim_end().to_owned()
         })
         .collect();
     (lines, (at.x, at.y))
+}
+
+/// The name in the row that the cursor is on.
+fn selected(model: &mut Model) -> String {
+    // Wide enough for the longest.
+    let size = std::mem::replace(&mut model.shared.size, WindowSize { cols: 200, rows: 24 });
+    let (lines, (_, y)) = seen(model);
+    model.shared.size = size;
+    seen(model);
+    lines[usize::from(y)].split_whitespace().nth(2).unwrap_or_default().to_owned()
 }

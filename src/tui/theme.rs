@@ -1,9 +1,16 @@
-//! Colours: few, each with a meaning, none that carries a meaning alone. Only
-//! foregrounds of middling lightness are used, on whatever background the person
-//! has, so that light and dark terminals both do.
+//! Colours: few, each with a meaning, none that carries a meaning alone. Each
+//! theme is written down once, in 24 bits, and made to fit what the terminal has.
+//!
+//! `auto` paints no background: its foregrounds are of middling lightness, so that
+//! dark and light terminals both do. The others bring their own paper and ink.
 
+mod fit;
+
+use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::model::Preferences;
+use crate::model::preferences::{Colors, Palette};
 use crate::term::Stdio;
 
 /// How many colours a terminal has.
@@ -36,13 +43,30 @@ impl Depth {
             _ => Depth::Sixteen,
         }
     }
+
+    /// The nearest colour that there is.
+    pub fn fit(self, color: Color) -> Color {
+        fit::fit(self, color)
+    }
+
+    /// What a session's terminal says of itself.
+    pub fn at(stdio: &Stdio) -> Depth {
+        let term = stdio.terminal.as_ref().map_or("", |t| t.term.as_str());
+        Depth::of(term, stdio.var("COLORTERM"), stdio.var("NO_COLOR"))
+    }
 }
 
 /// The styles that everything is drawn with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Theme {
-    /// Names of things, and keys.
+    /// How many colours there are.
+    pub depth: Depth,
+    /// What plain text is drawn in, and on what; none: as the terminal has it.
+    pub base: Style,
+    /// Names of things.
     pub accent: Style,
+    /// Keys that can be pressed.
+    pub key: Style,
     /// What goes well.
     pub good: Style,
     /// What wants a look.
@@ -53,71 +77,223 @@ pub struct Theme {
     pub muted: Style,
     /// Headings.
     pub heading: Style,
+    /// Lines around and between things.
+    pub border: Style,
+    /// The bar at the head of the screen.
+    pub title: Style,
     /// The selected row or field.
     pub selected: Style,
 }
 
+/// A theme's colours.
+#[derive(Debug, Clone, Copy)]
+struct Shades {
+    ink: Color,
+    paper: Color,
+    accent: Color,
+    good: Color,
+    warn: Color,
+    bad: Color,
+    muted: Color,
+    border: Color,
+}
+
+const fn rgb(hex: u32) -> Color {
+    let [_, r, g, b] = hex.to_be_bytes();
+    Color::Rgb(r, g, b)
+}
+
+/// Each has a contrast of 4 or more to black and to white.
+const AUTO: Shades = Shades {
+    ink: Color::Reset,
+    paper: Color::Reset,
+    accent: rgb(0x00_82a8),
+    good: rgb(0x1f_8a3b),
+    warn: rgb(0xa8_7000),
+    bad: rgb(0xd6_3a3a),
+    muted: rgb(0x76_7676),
+    border: rgb(0x76_7676),
+};
+
+const DARK: Shades = Shades {
+    ink: rgb(0xd8_dee4),
+    paper: rgb(0x12_171c),
+    accent: rgb(0x5c_c8f2),
+    good: rgb(0x6c_cf7a),
+    warn: rgb(0xe8_b44c),
+    bad: rgb(0xff_8078),
+    muted: rgb(0x94_9ea8),
+    border: rgb(0x7c_8790),
+};
+
+const LIGHT: Shades = Shades {
+    ink: rgb(0x1c_2024),
+    paper: rgb(0xff_ffff),
+    accent: rgb(0x00_5f9e),
+    good: rgb(0x14_6b2d),
+    warn: rgb(0x8a_5200),
+    bad: rgb(0xb3_1d1d),
+    muted: rgb(0x5c_6670),
+    border: rgb(0x6e_7881),
+};
+
+const CONTRAST: Shades = Shades {
+    ink: rgb(0xff_ffff),
+    paper: rgb(0x00_0000),
+    accent: rgb(0x5f_ffff),
+    good: rgb(0x5f_ff5f),
+    warn: rgb(0xff_ff5f),
+    bad: rgb(0xff_8787),
+    muted: rgb(0xd0_d0d0),
+    border: rgb(0xff_ffff),
+};
+
+impl Shades {
+    /// The theme's colours for a terminal of that depth. With sixteen, whose
+    /// shades are the person's own, the nearest is not the right one: they are chosen.
+    fn of(palette: Palette, depth: Depth) -> Shades {
+        let shades = match (palette, depth) {
+            (Palette::Auto | Palette::Mono, Depth::Sixteen) => Shades {
+                accent: Color::Cyan,
+                good: Color::Green,
+                warn: Color::Yellow,
+                bad: Color::Red,
+                muted: Color::Reset,
+                border: Color::Reset,
+                ..AUTO
+            },
+            (Palette::Dark | Palette::Contrast, Depth::Sixteen) => Shades {
+                ink: Color::White,
+                paper: Color::Black,
+                accent: Color::LightCyan,
+                good: Color::LightGreen,
+                warn: Color::LightYellow,
+                // No red is light enough for strong contrast; bold it is in either case.
+                bad: if palette == Palette::Dark { Color::LightRed } else { Color::White },
+                muted: Color::Gray,
+                border: Color::Gray,
+            },
+            (Palette::Light, Depth::Sixteen) => Shades {
+                ink: Color::Black,
+                paper: Color::White,
+                accent: Color::Blue,
+                good: Color::Black,
+                warn: Color::Magenta,
+                bad: Color::Red,
+                muted: Color::Black,
+                border: Color::Black,
+            },
+            // Of the 256 few do on black and on white.
+            (Palette::Auto, Depth::Indexed) => Shades {
+                accent: Color::Indexed(31),
+                good: Color::Indexed(28),
+                warn: Color::Indexed(130),
+                bad: Color::Indexed(161),
+                muted: Color::Indexed(243),
+                border: Color::Indexed(243),
+                ..AUTO
+            },
+            (Palette::Auto | Palette::Mono, _) => AUTO,
+            (Palette::Dark, _) => DARK,
+            (Palette::Light, _) => LIGHT,
+            (Palette::Contrast, _) => CONTRAST,
+        };
+        let fit = |color| fit::fit(depth, color);
+        Shades {
+            ink: fit(shades.ink),
+            paper: fit(shades.paper),
+            accent: fit(shades.accent),
+            good: fit(shades.good),
+            warn: fit(shades.warn),
+            bad: fit(shades.bad),
+            muted: fit(shades.muted),
+            border: fit(shades.border),
+        }
+    }
+}
+
 impl Theme {
-    /// The theme for that many colours.
+    /// The theme that goes with any background, for that many colours.
     pub fn new(depth: Depth) -> Theme {
-        let plain = Style::new();
-        let bold = plain.add_modifier(Modifier::BOLD);
-        let fg = |color| plain.fg(color);
-        let (accent, good, warn, bad) = match depth {
-            Depth::None => (bold, plain, bold, bold),
-            Depth::Sixteen => {
-                (fg(Color::Cyan), fg(Color::Green), fg(Color::Yellow), fg(Color::Red).patch(bold))
-            }
-            Depth::Indexed => (
-                fg(Color::Indexed(31)),
-                fg(Color::Indexed(28)),
-                fg(Color::Indexed(130)),
-                fg(Color::Indexed(160)).patch(bold),
-            ),
-            // Each has a contrast of 4 or more to black and to white.
-            Depth::True => (
-                fg(Color::Rgb(0x00, 0x82, 0xa8)),
-                fg(Color::Rgb(0x1f, 0x8a, 0x3b)),
-                fg(Color::Rgb(0xa8, 0x70, 0x00)),
-                fg(Color::Rgb(0xd6, 0x3a, 0x3a)).patch(bold),
-            ),
-        };
-        let muted = match depth {
-            Depth::None => plain,
-            Depth::Sixteen => plain.add_modifier(Modifier::DIM),
-            Depth::Indexed => fg(Color::Indexed(243)),
-            Depth::True => fg(Color::Rgb(0x76, 0x76, 0x76)),
-        };
-        // One bar across the row, whatever colours its cells have.
-        let selected = plain.fg(Color::Reset).remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
-        Theme { accent, good, warn, bad, muted, heading: bold, selected }
+        Theme::with(Palette::Auto, depth)
     }
 
-    /// The theme for a session's terminal.
+    /// The theme of those colours, for so many.
+    pub fn with(palette: Palette, depth: Depth) -> Theme {
+        let depth = if palette == Palette::Mono { Depth::None } else { depth };
+        let shades = Shades::of(palette, depth);
+        let plain = Style::new();
+        let bold = plain.add_modifier(Modifier::BOLD);
+        let fg = |color| if color == Color::Reset { plain } else { plain.fg(color) };
+        let none = depth == Depth::None;
+        let (muted, border) = match (depth, palette) {
+            (Depth::None, _) => (plain, plain),
+            // Without a colour of its own it is dimmed.
+            (Depth::Sixteen, Palette::Auto) => {
+                (plain.add_modifier(Modifier::DIM), plain.add_modifier(Modifier::DIM))
+            }
+            _ => (fg(shades.muted), fg(shades.border)),
+        };
+        let accent = if none { bold } else { fg(shades.accent) };
+        Theme {
+            depth,
+            base: if shades.paper == Color::Reset { plain } else { plain.fg(shades.ink).bg(shades.paper) },
+            accent,
+            key: accent.patch(bold),
+            good: fg(shades.good),
+            warn: if none { bold } else { fg(shades.warn) },
+            bad: fg(shades.bad).patch(bold),
+            muted,
+            heading: bold,
+            border,
+            title: accent.patch(bold),
+            // One bar across the row, whatever colours its cells have.
+            selected: plain.fg(Color::Reset).remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED),
+        }
+    }
+
+    /// The theme for a session's terminal, of whoever has no wishes.
     pub fn of(stdio: &Stdio) -> Theme {
-        let term = stdio.terminal.as_ref().map_or("", |t| t.term.as_str());
-        Theme::new(Depth::of(term, stdio.var("COLORTERM"), stdio.var("NO_COLOR")))
+        Theme::choose(&Preferences::default(), stdio)
+    }
+
+    /// The theme that somebody wants, as far as their terminal has it.
+    pub fn choose(preferences: &Preferences, stdio: &Stdio) -> Theme {
+        Theme::wanted(preferences, Depth::at(stdio))
+    }
+
+    /// The theme that somebody wants, on a terminal that says it has so many colours.
+    pub fn wanted(preferences: &Preferences, has: Depth) -> Theme {
+        let depth = match preferences.colors {
+            Colors::Auto => has,
+            Colors::True => Depth::True,
+            Colors::Indexed => Depth::Indexed,
+            Colors::Sixteen => Depth::Sixteen,
+            Colors::None => Depth::None,
+        };
+        Theme::with(preferences.theme, depth)
+    }
+
+    /// A colour as the terminal has it: that one, or the one nearest to the eye.
+    /// For what guests draw.
+    pub fn fit(&self, color: Color) -> Color {
+        fit::fit(self.depth, color)
+    }
+
+    /// Gives what was drawn without colours of its own the theme's paper and ink.
+    /// To be done last: boxes are cleared to the terminal's own.
+    pub fn paint(&self, buffer: &mut Buffer) {
+        let (Some(ink), Some(paper)) = (self.base.fg, self.base.bg) else { return };
+        for cell in &mut buffer.content {
+            if cell.fg == Color::Reset {
+                cell.fg = ink;
+            }
+            if cell.bg == Color::Reset {
+                cell.bg = paper;
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_colours_as_there_are_and_as_are_wanted() {
-        for (term, colorterm, no_color, depth) in [
-            ("xterm", None, None, Depth::Sixteen),
-            ("something-new", None, None, Depth::Sixteen),
-            ("xterm-256color", None, None, Depth::Indexed),
-            ("xterm-256color", Some("truecolor"), None, Depth::True),
-            ("xterm-256color", Some("truecolor"), Some("1"), Depth::None),
-            ("xterm-256color", None, Some(""), Depth::Indexed),
-            ("dumb", Some("truecolor"), None, Depth::None),
-            ("", None, None, Depth::None),
-            ("vt100", None, None, Depth::None),
-        ] {
-            assert_eq!(Depth::of(term, colorterm, no_color), depth, "{term} {colorterm:?} {no_color:?}");
-        }
-    }
-}
+mod tests;

@@ -5,124 +5,161 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::app::{self, Model, Mood, Overlay};
-use super::keymap::{self, Hint};
-use super::pages::vms::{self, Row, Source, detail, table};
+use super::app::{Model, Mood};
+use super::page::Shared;
+use super::roster::Source;
 use super::theme::Theme;
 use super::widgets::bar::bar;
-use super::widgets::{footer, modal, words};
+use super::widgets::{footer, words};
 use crate::model::{Job, VmState, text};
 use crate::term::WindowSize;
+use crate::term::keys::Mouse;
 
-/// With this many columns the selected VM's details find room beside the table.
-const WIDE: u16 = 110;
-/// Columns of the keys in the help.
-const HELP_KEYS: u16 = 10;
+/// Screens of fewer columns or rows hold nothing that could be used.
+const LEAST: (u16, u16) = (20, 6);
+/// With this many rows and columns the pages have a row of their own.
+const ROOM: (u16, u16) = (60, 18);
 
-/// Rows that the page has on a screen of that size, while nobody says much.
-pub fn page_rows(size: WindowSize) -> u16 {
-    size.rows.saturating_sub(2 + footer_rows(size))
-}
-
-/// The same whatever keys there are, so that nothing jumps.
+/// Rows of the keys: the same whatever keys there are, so that nothing jumps.
 fn footer_rows(size: WindowSize) -> u16 {
     if size.rows >= 20 && size.cols < 120 { 2 } else { 1 }
 }
 
+/// Rows above the page.
+fn header_rows(size: WindowSize) -> u16 {
+    if size.cols >= ROOM.0 && size.rows >= ROOM.1 { 2 } else { 1 }
+}
+
 /// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     let whole = frame.area();
-    if whole.width < 20 || whole.height < 6 {
+    let theme = model.shared.theme;
+    if whole.width < LEAST.0 || whole.height < LEAST.1 {
         let lines = words::wrap("This window is too small for Twarga.", whole.width);
         for (line, y) in lines.iter().zip(whole.y..whole.bottom()) {
             frame.buffer_mut().set_stringn(0, y, line, usize::from(whole.width), Style::new());
         }
         return;
     }
-    header(frame, Rect { height: 1, ..whole }, model, theme);
-    let foot = footer_rows(model.size);
-    let keys = footer::rows(&hints(model), 2, whole.width, usize::from(foot));
-    let notice = notice(model, theme, whole);
+    let head = header_rows(model.shared.size);
+    header(frame, Rect { height: 1, ..whole }, model, &theme);
+    if head > 1 {
+        pages(frame, Rect { y: 1, height: 1, ..whole }, model, &theme);
+    }
+    let foot = footer_rows(model.shared.size);
+    // Help and quitting are always there.
+    let keys = footer::rows(&model.hints(), 2, whole.width, usize::from(foot));
+    let mut notice = notice(model, &theme, whole);
     let told = u16::try_from(notice.len()).unwrap_or(1).max(1);
-    let page = Rect { y: 1, height: whole.height.saturating_sub(1 + foot + told), ..whole };
-    draw_page(frame, page, model, theme);
+    let page = Rect { y: head, height: whole.height.saturating_sub(head + foot + told), ..whole };
+    if let Some((front, shared)) = model.front_page() {
+        front.draw(frame, page, shared);
+    }
+    if notice.is_empty() {
+        // Only now the page knows what is seen of it.
+        let status = model.status().map(|s| text::short(&s, usize::from(whole.width)));
+        notice.extend(status.map(|s| (s, theme.muted)));
+    }
     for ((line, style), y) in notice.iter().zip(page.bottom()..) {
         frame.buffer_mut().set_stringn(0, y, line, usize::from(whole.width), *style);
     }
-    if model.vms.filtering {
-        filter(frame, Rect { y: page.bottom(), height: 1, ..whole }, model, theme);
-    }
     let foot = Rect { y: whole.bottom() - foot, height: foot, ..whole };
-    footer::draw(&keys, foot, frame.buffer_mut(), theme);
+    footer::draw(&keys, foot, frame.buffer_mut(), &theme);
     let over = Rect { y: 1, height: whole.height.saturating_sub(1 + foot.height), ..whole };
-    match &model.overlay {
-        Overlay::None => {}
-        Overlay::Help(scroll) => help(frame, over, *scroll, theme),
-        Overlay::Ask(ask) => ask.draw(frame, over, theme),
-        Overlay::New(form) => form.draw(frame, over, theme),
+    let shared = &model.shared;
+    for overlay in &mut model.overlays {
+        overlay.draw(frame, over, shared);
     }
+    theme.paint(frame.buffer_mut());
 }
 
-fn draw_page(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
-    let selected = model.vms.selected();
-    match selected {
-        Some(row) if area.width >= WIDE => beside(frame, area, row, model, theme),
-        Some(row) if model.vms.detail => {
-            detail::draw(frame, area, row, model, theme);
-            frame.set_cursor_position((area.x, area.y));
-        }
-        _ => table::draw(frame, area, model, theme),
-    }
-}
-
-/// The table with the selected VM's details at its right.
-fn beside(frame: &mut Frame<'_>, area: Rect, row: &Row, model: &Model, theme: &Theme) {
-    let side = (area.width * 2 / 5).clamp(42, 76);
-    let left = Rect { width: area.width - side - 2, ..area };
-    let right = Rect { x: left.right() + 2, width: side, ..area };
-    for y in area.y..area.bottom() {
-        frame.buffer_mut().set_string(left.right(), y, "│", theme.muted);
-    }
-    detail::draw(frame, right, row, model, theme);
-    // Last, for the cursor.
-    table::draw(frame, left, model, theme);
-}
-
-/// Whose screen it is, and how many VMs there are.
+/// Whose screen it is, where one is, and how many VMs there are.
 fn header(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
     let width = usize::from(area.width);
+    let shared = &model.shared;
     let buffer = frame.buffer_mut();
-    let (x, _) = buffer.set_stringn(0, area.y, "Twarga", width, theme.accent.patch(theme.heading));
-    let who = text::short(&format!("{} ({})", model.me.name, model.me.role), width.saturating_sub(10) / 2);
-    let (x, _) = buffer.set_stringn(x + 2, area.y, who, width, Style::new());
+    let name = text::short(&shared.portal, width / 4);
+    let (mut x, _) = buffer.set_stringn(0, area.y, name, width, theme.title);
+    let who = text::short(&format!("{} ({})", shared.me.name, shared.me.role), width.saturating_sub(10) / 2);
+    // Who one is can be looked up; where one is cannot.
+    let crumbs = model.crumbs().join(" › ");
+    let counts = counts(shared);
+    for (words, style) in [(who, Style::new()), (crumbs, theme.heading)] {
+        let left = width.saturating_sub(usize::from(x) + 2);
+        if text::columns(&words) <= left {
+            (x, _) = buffer.set_stringn(x + 2, area.y, words, left, style);
+        }
+    }
     let left = width.saturating_sub(usize::from(x) + 2);
-    let Some(counts) = counts(model).into_iter().find(|c| text::columns(c) <= left) else { return };
+    let Some(counts) = counts.into_iter().find(|c| text::columns(c) <= left) else { return };
     let at = area.width - u16::try_from(text::columns(&counts)).unwrap_or(0);
     buffer.set_string(at, area.y, counts, Style::new());
 }
 
+/// The pages by their numbers.
+fn pages(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
+    let front = model.front().map(|e| e.word);
+    for (at, entry, label) in places(model, area.width) {
+        let style = if front == Some(entry) { theme.selected } else { theme.muted };
+        let room = usize::from(area.width.saturating_sub(at));
+        frame.buffer_mut().set_stringn(at, area.y, label, room, style);
+    }
+}
+
+/// Where each page stands in the row of pages: its column, its word, its label.
+fn places(model: &Model, width: u16) -> Vec<(u16, &'static str, String)> {
+    let mut x = 0;
+    let mut places = Vec::new();
+    for (i, entry) in model.entries().enumerate() {
+        let label = format!(" {} {} ", i + 1, entry.title);
+        let columns = u16::try_from(text::columns(&label)).unwrap_or(width);
+        if x + columns > width {
+            break;
+        }
+        places.push((x, entry.word, label));
+        x += columns;
+    }
+    places
+}
+
+/// The page whose number was clicked.
+pub fn page_at(model: &Model, mouse: Mouse) -> Option<usize> {
+    if !mouse.is_click() || mouse.row != 1 || header_rows(model.shared.size) < 2 {
+        return None;
+    }
+    let places = places(model, model.shared.size.cols);
+    places.iter().position(|(x, _, label)| {
+        let end = x + u16::try_from(text::columns(label)).unwrap_or(0);
+        (*x..end).contains(&mouse.column)
+    })
+}
+
 /// The counts, in ever fewer words.
-fn counts(model: &Model) -> Vec<String> {
-    if model.vms.source == Source::Waiting {
+fn counts(shared: &Shared) -> Vec<String> {
+    let vms = &shared.vms;
+    if vms.source == Source::Waiting {
         return Vec::new();
     }
-    let rows = model.vms.rows();
-    let of = |state: VmState| rows.iter().filter(|r| r.vm.state == state).count();
-    let vms = |n: usize| if n == 1 { String::from("1 VM") } else { format!("{n} VMs") };
-    let whose = if model.vms.all { " of everybody" } else { "" };
+    let count = vms.rows().len();
+    let many = |n: usize| if n == 1 { String::from("1 VM") } else { format!("{n} VMs") };
+    let whose = if vms.all { " of everybody" } else { "" };
     let order = [VmState::Running, VmState::Paused, VmState::Stopped, VmState::Pending, VmState::Error];
-    let states: Vec<String> =
-        order.into_iter().filter(|s| of(*s) > 0).map(|s| format!("{} {} {s}", s.sign(), of(s))).collect();
-    let jobs = match model.jobs.len() {
+    let states: Vec<String> = order
+        .into_iter()
+        .filter(|s| vms.count(*s) > 0)
+        .map(|s| format!("{} {} {s}", s.sign(), vms.count(s)))
+        .collect();
+    let jobs = match shared.jobs.len() {
         0 => String::new(),
         1 => String::from("  1 job"),
         n => format!("  {n} jobs"),
     };
+    let up = vms.count(VmState::Running);
     vec![
-        format!("{}{whose}  {}{jobs}", vms(rows.len()), states.join("  ")),
-        format!("{}{whose}  {} running{jobs}", vms(rows.len()), of(VmState::Running)),
-        format!("{}, {} up", vms(rows.len()), of(VmState::Running)),
-        vms(rows.len()),
+        format!("{}{whose}  {}{jobs}", many(count), states.join("  ")),
+        format!("{}{whose}  {up} running{jobs}", many(count)),
+        format!("{}, {up} up", many(count)),
+        many(count),
     ]
 }
 
@@ -130,9 +167,6 @@ fn counts(model: &Model) -> Vec<String> {
 fn notice(model: &Model, theme: &Theme, whole: Rect) -> Vec<(String, Style)> {
     let most = usize::from(whole.height / 5).clamp(1, 4);
     let mut lines = Vec::new();
-    if model.vms.filtering {
-        lines.push((String::new(), Style::new()));
-    }
     if let Some(toast) = &model.toast {
         let (sign, style) = match toast.mood {
             Mood::Good => ("✓", theme.good),
@@ -143,24 +177,15 @@ fn notice(model: &Model, theme: &Theme, whole: Rect) -> Vec<(String, Style)> {
         lines.extend(words.into_iter().map(|line| (line, style)));
     }
     let room = most.saturating_sub(lines.len());
-    lines.extend(
-        model.jobs.values().rev().take(room).map(|j| (job_line(j, model, whole.width), theme.accent)),
-    );
-    if lines.is_empty() && !model.vms.filter.is_empty() {
-        let (seen, all) = (model.vms.visible().len(), model.vms.rows().len());
-        let word = text::short(&model.vms.filter.text(), 20);
-        lines.push((format!("Filter “{word}”: {seen} of {all}"), theme.muted));
-    }
-    if let (true, Some((first, last, count))) = (lines.is_empty(), table::range(model)) {
-        lines.push((format!("{first}–{last} of {count}"), theme.muted));
-    }
+    let jobs = model.shared.jobs.values().rev().take(room);
+    lines.extend(jobs.map(|j| (job_line(j, &model.shared, whole.width), theme.accent)));
     lines.truncate(most.max(usize::from(whole.height / 3)));
     lines
 }
 
 /// `vm.new web1 ████░░░░ 45% waiting for SSH`
-fn job_line(job: &Job, model: &Model, width: u16) -> String {
-    let what = format!("{} {}", job.action, vms::short_name(&job.target, &model.me));
+fn job_line(job: &Job, shared: &Shared, width: u16) -> String {
+    let what = format!("{} {}", job.action, shared.short_name(&job.target));
     let how = format!("{:>3}% {}", job.percent, text::clean(&job.step));
     let used = text::columns(&what) + text::columns(&how) + 2;
     let room = u16::try_from(usize::from(width).saturating_sub(used)).unwrap_or(0).min(30);
@@ -169,51 +194,4 @@ fn job_line(job: &Job, model: &Model, width: u16) -> String {
         room => format!("{what} {} {how}", bar(f64::from(job.percent) / 100.0, room)),
     };
     text::short(&line, usize::from(width))
-}
-
-fn filter(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
-    let (seen, all) = (model.vms.visible().len(), model.vms.rows().len());
-    let (typed, cursor) = model.vms.filter.view(area.width.saturating_sub(20));
-    let buffer = frame.buffer_mut();
-    buffer.set_string(0, area.y, "/", theme.accent);
-    let (x, _) = buffer.set_stringn(1, area.y, typed, usize::from(area.width) - 1, Style::new());
-    let note = format!("  {seen} of {all}");
-    buffer.set_stringn(x, area.y, note, usize::from(area.width.saturating_sub(x)), theme.muted);
-    frame.set_cursor_position((1 + cursor, area.y));
-}
-
-/// The keys that work now.
-pub fn hints(model: &Model) -> Vec<Hint> {
-    match &model.overlay {
-        Overlay::Ask(ask) => return ask.hints(),
-        Overlay::New(form) => return form.hints(),
-        Overlay::Help(_) => return vec![("↑ ↓", "scroll"), ("Esc", "close")],
-        Overlay::None => {}
-    }
-    if model.vms.filtering {
-        return keymap::hints(vms::FILTER_KEYS, |_| true);
-    }
-    let mut hints = keymap::hints(vms::KEYS, |c| vms::applies(model, c));
-    hints.extend(keymap::hints(app::KEYS, |_| true));
-    hints
-}
-
-/// Every key, from the pages' own lists.
-fn help(frame: &mut Frame<'_>, within: Rect, scroll: u16, theme: &Theme) {
-    let mut keys = keymap::help(vms::KEYS);
-    keys.extend(keymap::help(app::KEYS));
-    let rows = u16::try_from(keys.len()).unwrap_or(u16::MAX);
-    let inner = modal::open(frame, within, theme, "Keys", (56, rows));
-    let scroll = scroll.min(rows.saturating_sub(inner.height));
-    let buffer = frame.buffer_mut();
-    for ((key, words), y) in keys.iter().skip(usize::from(scroll)).zip(inner.y..inner.bottom()) {
-        buffer.set_stringn(inner.x, y, key, usize::from(inner.width), theme.accent.patch(theme.heading));
-        let room = usize::from(inner.width.saturating_sub(HELP_KEYS));
-        buffer.set_stringn(inner.x + HELP_KEYS, y, text::short(words, room), room, Style::new());
-    }
-    if scroll + inner.height < rows {
-        let at = (inner.right().saturating_sub(7), inner.bottom());
-        buffer.set_string(at.0, at.1, " more ↓ ", theme.accent);
-    }
-    frame.set_cursor_position((inner.x, inner.y));
 }

@@ -53,6 +53,23 @@ impl Editor {
         out.into_bytes()
     }
 
+    /// The prompt and what is seen of the line in that many columns, and the
+    /// cursor's column there: for whoever draws a screen.
+    pub fn view(&mut self, cols: u16) -> (String, u16) {
+        let row = self.row();
+        let prompt = text::short(&row.prompt, usize::from(cols) / 2);
+        let room = usize::from(cols).saturating_sub(text::columns(&prompt) + 1).max(1);
+        self.scroll = scroll(&row.line, row.cursor, self.scroll, room);
+        let (shown, column) = window(&row.line, row.cursor, self.scroll, room);
+        let column = text::columns(&prompt) + column;
+        (format!("{prompt}{shown}"), u16::try_from(column).unwrap_or(cols))
+    }
+
+    /// The words that Tab could not decide between, once.
+    pub fn take_listing(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.listing)
+    }
+
     fn row(&self) -> Row {
         match &self.search {
             Some(search) => self.search_row(search),

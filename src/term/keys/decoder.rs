@@ -14,7 +14,7 @@
 //! `vte` reads parameters and UTF-8; what it cannot tell apart (a lone Esc, Alt
 //! with a key that begins a string) is decided here.
 
-use super::{Key, LONGEST_PASTE};
+use super::{Key, LONGEST_PASTE, Mouse};
 
 /// The longest sequence that is read; a longer one is dropped.
 const LONGEST_SEQUENCE: usize = 4096;
@@ -284,6 +284,16 @@ impl Sink {
         }
     }
 
+    /// `ESC [ < button ; column ; row M`, or `m` for a release.
+    fn mouse(&mut self, params: &vte::Params, pressed: bool) {
+        let mut numbers = params.iter().filter_map(|p| p.first()).copied();
+        if let (Some(button), Some(column @ 1..), Some(row @ 1..), None) =
+            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+        {
+            self.key(Key::Mouse(Mouse { button, pressed, column: column - 1, row: row - 1 }));
+        }
+    }
+
     fn paste_char(&mut self, c: char) {
         let carriage = std::mem::replace(&mut self.carriage, c == '\r');
         let c = match c {
@@ -356,8 +366,11 @@ impl vte::Perform for Sink {
 
     fn csi_dispatch(&mut self, params: &vte::Params, intermediates: &[u8], ignore: bool, action: char) {
         (self.alt, self.linux) = (false, false);
+        if !ignore && intermediates == b"<" && matches!(action, 'M' | 'm') {
+            return self.mouse(params, action == 'M');
+        }
         if ignore || !intermediates.is_empty() {
-            // A terminal's reply, or a mouse.
+            // A terminal's reply.
             return;
         }
         let first = params.iter().next().and_then(|p| p.first()).copied().unwrap_or(0);

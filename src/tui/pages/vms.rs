@@ -1,302 +1,279 @@
 //! The VMs: a table, and beside it or over it the selected one in detail.
 
 pub mod ask;
+pub mod columns;
 pub mod detail;
 mod keys;
 pub mod new;
-pub mod table;
 
-use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use super::super::app::{Effect, Me, Model, Overlay, Verb};
-use crate::error::{Code, Error};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::action::vm::{VmDestroy, VmPause, VmRestart, VmResume, VmStart, VmStop};
+use crate::error::{Code, Error, Result};
 use crate::model::name::VmRef;
-use crate::model::{Vm, VmState};
-use crate::portal::VmSample;
+use crate::model::{Job, VmState, text};
 use crate::term::keys::Key;
-use crate::tui::Leave;
-use crate::tui::widgets::input::Input;
+use crate::tui::app::{Mood, Msg};
+use crate::tui::effect::{Effect, Task, Way};
+use crate::tui::keymap::{self, Hint};
+use crate::tui::page::{Entry, Me, Page, Shared};
+use crate::tui::roster::{Row, Source};
+use crate::tui::widgets::empty;
+use crate::tui::widgets::table::{self, Table};
 use ask::Ask;
-pub use keys::{Command, FILTER_KEYS, Filter, KEYS, applies};
+use keys::{Command, KEYS, applies, fits};
 use new::NewForm;
 
-/// Samples of a VM's processor that are kept for its chart.
-const HISTORY: usize = 120;
+/// The page's place.
+pub static ENTRY: Entry =
+    Entry { word: "vms", title: "VMs", allowed: |_: &Me| true, open: |shared| Box::new(Vms::new(shared)) };
 
-/// A VM and what was last seen of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// It.
-    pub vm: Vm,
-    /// Its figures, if it runs.
-    pub sample: Option<VmSample>,
+/// With this many columns the selected VM's details find room beside the table.
+const WIDE: u16 = 110;
+
+/// A change of machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Verb {
+    Start,
+    Stop,
+    Restart,
+    Pause,
+    Resume,
+    Destroy,
 }
 
-/// How the list is had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Not a word yet.
-    Waiting,
-    /// It is kept up to date.
-    Live,
-    /// It cannot be had; why.
-    Lost(String),
+impl Verb {
+    /// Does it to all of those.
+    pub fn task(self, names: Vec<VmRef>) -> Task {
+        let (no_wait, force) = (true, false);
+        let then = |jobs: Result<Vec<Job>>| jobs.map_or_else(Msg::Failed, Msg::Begun);
+        match self {
+            Verb::Start => Task::new(VmStart { names, no_wait }, then),
+            Verb::Stop => Task::new(VmStop { names, force, no_wait }, then),
+            Verb::Restart => Task::new(VmRestart { names, force, no_wait }, then),
+            Verb::Pause => Task::new(VmPause { names, no_wait }, then),
+            Verb::Resume => Task::new(VmResume { names, no_wait }, then),
+            Verb::Destroy => Task::new(VmDestroy { names, yes: true, no_wait }, then),
+        }
+    }
 }
 
 /// The page.
 #[derive(Debug)]
 pub struct Vms {
-    /// Everybody's, not just one's own.
-    pub all: bool,
-    /// How the list is had.
-    pub source: Source,
-    /// What names, images, states and tags must hold.
-    pub filter: Input,
-    /// The filter is being typed.
-    pub filtering: bool,
+    table: Table<Arc<Row>>,
     /// The selected one fills the page where there is no room beside the table.
-    pub detail: bool,
-    rows: Vec<Row>,
-    /// NAME.OWNER.
-    selected: Option<String>,
-    /// NAME.OWNER of what is to be selected when it appears.
-    awaited: Option<String>,
-    /// Where it was, for when it is gone.
-    index: usize,
-    cpu: HashMap<i64, VecDeque<u64>>,
+    detail: bool,
+    /// The page is wide enough for both.
+    wide: bool,
 }
 
 impl Vms {
-    /// A page that has heard nothing yet.
-    pub fn new(all: bool, selected: Option<String>, filter: &str) -> Vms {
-        Vms {
-            all,
-            source: Source::Waiting,
-            filter: Input::new(filter),
-            filtering: false,
-            detail: false,
-            rows: Vec::new(),
-            selected: None,
-            awaited: selected,
-            index: 0,
-            cpu: HashMap::new(),
+    fn new(shared: &Shared) -> Vms {
+        let mut page = Vms { table: Table::new(columns::COLUMNS), detail: false, wide: false };
+        page.on_change(shared);
+        page
+    }
+
+    fn act(&mut self, command: Command, shared: &mut Shared) -> Vec<Effect> {
+        match command {
+            Command::Open => self.detail = !self.detail && self.table.selected().is_some(),
+            Command::Close => {
+                if !std::mem::take(&mut self.detail) {
+                    self.table.back(shared);
+                }
+            }
+            Command::All if shared.me.sees_all => return vec![Effect::ShowAll(!shared.vms.all)],
+            Command::All => {
+                let text = String::from("Your role shows you your own VMs only.");
+                return vec![Effect::Say(Mood::Bad, text, String::new())];
+            }
+            Command::New => {
+                let form = NewForm::new(free_name(shared));
+                let mut effects = vec![Effect::Open(Box::new(form))];
+                effects.extend(new::catalogue());
+                return effects;
+            }
+            Command::Copy => return self.copy(shared),
+            Command::Enter
+            | Command::Console
+            | Command::Start
+            | Command::Stop
+            | Command::Restart
+            | Command::Pause
+            | Command::Resume
+            | Command::Destroy => return self.on_chosen(command, shared),
         }
+        Vec::new()
     }
 
-    /// Every VM of the list, whatever the filter.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
-    }
-
-    /// The VMs that the filter lets through.
-    pub fn visible(&self) -> Vec<&Row> {
-        let wanted = self.filter.text().to_lowercase();
-        self.rows.iter().filter(|row| matches(&row.vm, wanted.trim(), self.all)).collect()
-    }
-
-    /// The selected VM's place among the visible ones.
-    pub fn selected_index(&self) -> usize {
-        let visible = self.visible();
-        let named = visible.iter().position(|row| self.selected.as_deref() == Some(&row.vm.full_name()));
-        named.unwrap_or_else(|| self.index.min(visible.len().saturating_sub(1)))
-    }
-
-    /// The selected VM.
-    pub fn selected(&self) -> Option<&Row> {
-        self.visible().get(self.selected_index()).copied()
-    }
-
-    /// NAME.OWNER of what is selected, for when the page is shown again.
-    pub fn selected_name(&self) -> Option<String> {
-        self.selected().map(|row| row.vm.full_name()).or_else(|| self.awaited.clone())
-    }
-
-    /// Selects a VM, which may yet have to appear.
-    pub fn select(&mut self, full_name: &str) {
-        self.awaited = Some(full_name.to_owned());
-        self.settle(None);
-    }
-
-    /// The processor's last samples of a VM, in percent.
-    pub fn cpu_history(&self, vm: &Vm) -> Vec<u64> {
-        self.cpu.get(&vm.id).map(|h| h.iter().copied().collect()).unwrap_or_default()
-    }
-
-    /// Takes a new list. The selection stays on its VM, wherever that is now; if
-    /// it is gone, on its place.
-    pub fn take(&mut self, list: Vec<(Vm, Option<VmSample>)>) {
-        let was = self.selected().map(|row| row.vm.full_name());
-        self.index = self.selected_index();
-        self.keep_samples(&list);
-        self.rows = list.into_iter().map(|(vm, sample)| Row { vm, sample }).collect();
-        self.source = Source::Live;
-        self.settle(was);
-    }
-
-    fn settle(&mut self, was: Option<String>) {
-        let visible = self.visible();
-        let there = |name: &Option<String>| {
-            name.as_ref().is_some_and(|n| visible.iter().any(|row| row.vm.full_name() == *n))
-        };
-        if there(&self.awaited) {
-            self.selected = self.awaited.take();
-        } else if there(&was) {
-            self.selected = was;
+    fn copy(&self, shared: &Shared) -> Vec<Effect> {
+        let Some(row) = self.table.selected() else { return Vec::new() };
+        let name = shared.short_name(&row.vm.full_name()).to_owned();
+        let text = if self.detail {
+            row.vm.ip.clone().unwrap_or_else(|| name.clone())
         } else {
-            self.selected = visible.get(self.selected_index()).map(|row| row.vm.full_name());
-        }
+            format!("ssh {}+{name}@{}", shared.me.name, "PORTAL")
+        };
+        let said = format!("Copied: {}", text::clean(&text));
+        vec![Effect::Copy(text), Effect::Say(Mood::Plain, said, String::new())]
     }
 
-    /// The list comes again for other changes too: only new figures are kept.
-    fn keep_samples(&mut self, list: &[(Vm, Option<VmSample>)]) {
-        let old: HashMap<i64, Option<VmSample>> = self.rows.iter().map(|r| (r.vm.id, r.sample)).collect();
-        for (vm, sample) in list {
-            let Some(percent) = sample.and_then(|s| s.cpu_percent) else { continue };
-            if old.get(&vm.id) == Some(sample) {
-                continue;
+    /// What is done to the chosen VMs. What may be lost is asked about first; the
+    /// question keeps the names, for rows move.
+    fn on_chosen(&self, command: Command, shared: &Shared) -> Vec<Effect> {
+        let chosen = self.table.chosen();
+        let fitting: Vec<&&Arc<Row>> = chosen.iter().filter(|row| fits(row.vm.state, command)).collect();
+        let Some(first) = chosen.first() else { return Vec::new() };
+        if fitting.is_empty() {
+            let shown = shared.short_name(&first.vm.full_name()).to_owned();
+            return vec![refuse(&shown, first.vm.state)];
+        }
+        let mut names: Vec<VmRef> = Vec::new();
+        let mut shown = Vec::new();
+        for row in fitting {
+            match row.vm.full_name().parse() {
+                Ok(name) => names.push(name),
+                Err(e) => return vec![complain(e)],
             }
-            let history = self.cpu.entry(vm.id).or_default();
-            if history.len() == HISTORY {
-                history.pop_front();
+            shown.push(shared.short_name(&row.vm.full_name()).to_owned());
+        }
+        let verb = match command {
+            Command::Enter => return names.into_iter().map(|n| Effect::Tab(n, Way::Shell)).collect(),
+            Command::Console => return names.into_iter().map(|n| Effect::Tab(n, Way::Console)).collect(),
+            Command::Start => return vec![Effect::Do(Verb::Start.task(names))],
+            Command::Pause => return vec![Effect::Do(Verb::Pause.task(names))],
+            Command::Resume => return vec![Effect::Do(Verb::Resume.task(names))],
+            Command::Stop => Verb::Stop,
+            Command::Restart => Verb::Restart,
+            _ => Verb::Destroy,
+        };
+        vec![Effect::Open(Box::new(Ask::new(verb, names, shown)))]
+    }
+
+    fn draw_detail(&self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+        if let Some(row) = self.table.selected() {
+            detail::draw(frame, area, row, shared);
+        }
+    }
+}
+
+impl Page for Vms {
+    fn crumbs(&self, shared: &Shared) -> Vec<String> {
+        let open = self.detail && !self.wide;
+        let name = self.table.selected().map(|row| shared.short_name(&row.vm.full_name()).to_owned());
+        name.filter(|_| open).into_iter().collect()
+    }
+
+    fn on_change(&mut self, shared: &Shared) {
+        self.table.set(shared.vms.rows().to_vec(), shared);
+        self.detail &= self.table.selected().is_some();
+    }
+
+    fn on_news(&mut self, news: crate::tui::page::News, _shared: &Shared) -> Vec<Effect> {
+        // The VM that is being made: its name.
+        if let Ok(name) = news.downcast::<String>() {
+            self.table.select(&name);
+        }
+        Vec::new()
+    }
+
+    fn on_key(&mut self, key: &Key, shared: &mut Shared) -> Option<Vec<Effect>> {
+        if self.table.takes_text() {
+            self.table.on_key(key, shared);
+            return Some(Vec::new());
+        }
+        if let Some(command) = keymap::find(KEYS, key, |c| applies(self, shared, c)) {
+            // Where there is nothing to go back from, the frame has the key.
+            if command == Command::Close && !applies(self, shared, command) {
+                return None;
             }
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            history.push_back(percent.round().clamp(0.0, 100.0) as u64);
+            return Some(self.act(command, shared));
         }
-        self.cpu.retain(|id, _| list.iter().any(|(vm, _)| vm.id == *id));
+        self.table.on_key(key, shared).then(Vec::new)
     }
 
-    /// The list is not up to date any more.
-    pub fn lost(&mut self, e: &Error) {
-        self.source = Source::Lost(e.message.clone());
-    }
-
-    fn go(&mut self, to: usize) {
-        let visible = self.visible();
-        let to = to.min(visible.len().saturating_sub(1));
-        let name = visible.get(to).map(|row| row.vm.full_name());
-        self.index = to;
-        self.selected = name;
-        self.awaited = None;
-    }
-}
-
-fn matches(vm: &Vm, wanted: &str, owner_too: bool) -> bool {
-    let name = if owner_too { vm.full_name() } else { vm.name.clone() };
-    let words = [name.as_str(), &vm.image, &vm.plan, vm.state.as_str()];
-    let tags = vm.tags.iter().map(String::as_str);
-    wanted.is_empty() || words.into_iter().chain(tags).any(|w| w.to_lowercase().contains(wanted))
-}
-
-/// A VM's name as its viewer needs it: without the owner, if that is they.
-pub fn short_name(full_name: &str, me: &Me) -> String {
-    let own = full_name.strip_suffix(me.name.as_str()).and_then(|n| n.strip_suffix('.'));
-    own.unwrap_or(full_name).to_owned()
-}
-
-/// Whether keys are text now.
-pub fn takes_text(model: &Model) -> bool {
-    model.vms.filtering
-}
-
-/// A key while the filter is typed.
-pub fn on_text(model: &mut Model, key: &Key) -> Vec<Effect> {
-    match super::super::keymap::find(FILTER_KEYS, key, |_| true) {
-        Some(Filter::Keep) => model.vms.filtering = false,
-        Some(Filter::Clear) => {
-            model.vms.filter.clear();
-            model.vms.filtering = false;
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+        self.wide = area.width >= WIDE;
+        let selected = self.table.selected().is_some();
+        if selected && self.detail && !self.wide {
+            self.draw_detail(frame, area, shared);
+            return frame.set_cursor_position((area.x, area.y));
         }
-        Some(Filter::Up) => model.vms.go(model.vms.selected_index().saturating_sub(1)),
-        Some(Filter::Down) => model.vms.go(model.vms.selected_index() + 1),
-        None => {
-            model.vms.filter.on_key(key);
+        let mut left = area;
+        if selected && self.wide {
+            let side = (area.width * 2 / 5).clamp(42, 76);
+            left.width = area.width - side - 2;
+            let right = Rect { x: left.right() + 2, width: side, ..area };
+            for y in area.y..area.bottom() {
+                frame.buffer_mut().set_string(left.right(), y, "│", shared.theme.muted);
+            }
+            self.draw_detail(frame, right, shared);
+        }
+        // Last, for the cursor.
+        if !self.table.draw(frame, left, shared) && !self.table.takes_text() {
+            let (what, next) = nothing(&self.table, shared);
+            empty::draw(frame, left, &what, &next, &shared.theme);
         }
     }
-    Vec::new()
-}
 
-/// Carries a command out.
-pub fn act(model: &mut Model, command: Command) -> Vec<Effect> {
-    let page = usize::from(table::rows_in(model.size)).max(1);
-    let at = model.vms.selected_index();
-    match command {
-        Command::Up => model.vms.go(at.saturating_sub(1)),
-        Command::Down => model.vms.go(at + 1),
-        Command::PageUp => model.vms.go(at.saturating_sub(page)),
-        Command::PageDown => model.vms.go(at + page),
-        Command::First => model.vms.go(0),
-        Command::Last => model.vms.go(usize::MAX),
-        Command::Open => model.vms.detail = model.vms.selected().is_some(),
-        Command::Close => back(model),
-        Command::Filter => model.vms.filtering = true,
-        Command::All => return toggle_all(model),
-        Command::New => {
-            model.overlay = Overlay::New(NewForm::new(free_name(model)));
-            return vec![Effect::Catalogue];
+    fn status(&self, _shared: &Shared) -> Option<String> {
+        self.table.status()
+    }
+
+    fn hints(&self, shared: &Shared) -> Vec<Hint> {
+        if self.table.takes_text() {
+            return self.table.hints();
         }
-        Command::Enter
-        | Command::Console
-        | Command::Start
-        | Command::Stop
-        | Command::Restart
-        | Command::Pause
-        | Command::Resume
-        | Command::Destroy => return on_selected(model, command),
+        let mut hints = keymap::hints(KEYS, |c| applies(self, shared, c));
+        hints.extend(self.table.hints());
+        hints
     }
-    Vec::new()
-}
 
-/// Goes back one step: the message, the detail, the filter.
-fn back(model: &mut Model) {
-    if model.toast.take().is_none() && !std::mem::take(&mut model.vms.detail) {
-        model.vms.filter.clear();
+    fn help(&self) -> Vec<Hint> {
+        let mut help = keymap::help(KEYS);
+        help.extend(keymap::help(table::KEYS));
+        help
+    }
+
+    fn takes_text(&self) -> bool {
+        self.table.takes_text()
     }
 }
 
-fn toggle_all(model: &mut Model) -> Vec<Effect> {
-    if !model.me.sees_all {
-        let e = Error::new(Code::Forbidden, "Your role shows you your own VMs only.").hint("");
-        return vec![model.complain(e)];
+/// Says why there is nothing to see, and what to press.
+fn nothing(table: &Table<Arc<Row>>, shared: &Shared) -> (String, String) {
+    match &shared.vms.source {
+        Source::Waiting => (String::from("Looking for VMs…"), String::new()),
+        Source::Lost(why) => (why.clone(), String::from("Trying again every few seconds.")),
+        Source::Live if !shared.vms.rows().is_empty() => {
+            (format!("Nothing here holds “{}”.", text::short(&table.filter(), 30)), String::from("Esc shows all."))
+        }
+        Source::Live => (String::from("No VMs yet."), String::from("Press n to make one.")),
     }
-    model.vms.all = !model.vms.all;
-    vec![Effect::Follow { all: model.vms.all }]
+}
+
+fn complain(e: Error) -> Effect {
+    Effect::Say(Mood::Bad, e.message, e.hint.into_owned())
+}
+
+fn refuse(shown: &str, state: VmState) -> Effect {
+    let e = Error::new(Code::VmNotRunning, format!("“{shown}” is {state}."));
+    complain(e.hint(match state {
+        VmState::Stopped | VmState::Error => "Press s to start it.",
+        VmState::Paused => "Press p to let it go on.",
+        VmState::Pending => "Wait until it runs.",
+        VmState::Running => "Press S to stop it.",
+    }))
 }
 
 /// The first name like `vm1` that the viewer has not taken.
-fn free_name(model: &Model) -> String {
-    let taken = |name: &str| model.vms.rows.iter().any(|r| r.vm.owner == model.me.name && r.vm.name == name);
+fn free_name(shared: &Shared) -> String {
+    let taken =
+        |name: &str| shared.vms.rows().iter().any(|r| r.vm.owner == shared.me.name && r.vm.name == name);
     (1..).map(|n| format!("vm{n}")).find(|name| !taken(name)).unwrap_or_default()
-}
-
-/// What is done to the selected VM. What may be lost is asked about first; the
-/// question keeps the name, for rows move.
-fn on_selected(model: &mut Model, command: Command) -> Vec<Effect> {
-    let Some(vm) = model.vms.selected().map(|row| row.vm.clone()) else { return Vec::new() };
-    let name: VmRef = match vm.full_name().parse() {
-        Ok(name) => name,
-        Err(e) => return vec![model.complain(e)],
-    };
-    let shown = short_name(&vm.full_name(), &model.me);
-    let ask = match command {
-        Command::Enter | Command::Console if vm.state != VmState::Running => {
-            let e = Error::new(Code::VmNotRunning, format!("“{shown}” is {}.", vm.state));
-            let hint = match vm.state {
-                VmState::Stopped | VmState::Error => "Press s to start it.",
-                VmState::Paused => "Press p to let it go on.",
-                VmState::Pending | VmState::Running => "Wait until it runs.",
-            };
-            return vec![model.complain(e.hint(hint))];
-        }
-        Command::Enter => return vec![Effect::Leave(Leave::Enter(name))],
-        Command::Console => return vec![Effect::Leave(Leave::Console(name))],
-        Command::Start => return vec![Effect::Change(Verb::Start, name)],
-        Command::Pause => return vec![Effect::Change(Verb::Pause, name)],
-        Command::Resume => return vec![Effect::Change(Verb::Resume, name)],
-        Command::Stop => Ask::yes_no(Verb::Stop, name, shown),
-        Command::Restart => Ask::yes_no(Verb::Restart, name, shown),
-        Command::Destroy => Ask::typed(Verb::Destroy, name, shown),
-        _ => return Vec::new(),
-    };
-    model.overlay = Overlay::Ask(ask);
-    Vec::new()
 }

@@ -1,10 +1,7 @@
 //! The keys of tabs: what each does, once, for whoever presses it, for the bar
 //! and for the help.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::error::{Code, Error, Result};
+use crate::model::preferences::Prefix;
 use crate::term::keys::Key;
 use crate::tui::keymap::Binding;
 
@@ -94,17 +91,6 @@ pub(super) static SCROLL_KEYS: &[Binding<Move>] = &[
     bind(&[Key::Esc, Char('q'), Key::Ctrl('c')], "q", "back", "back to what happens now", Move::Leave),
 ];
 
-/// The key that begins every command of tabs: a control byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix(u8);
-
-impl Default for Prefix {
-    /// Ctrl-], as telnet and the console have it.
-    fn default() -> Self {
-        Prefix(0x1d)
-    }
-}
-
 /// How the control bytes are written for people, from 0 on.
 const NAMES: [&str; 32] = [
     "Ctrl-Space",
@@ -140,47 +126,14 @@ const NAMES: [&str; 32] = [
     "Ctrl-^",
     "Ctrl-_",
 ];
-/// What Backspace, Tab, Return and Esc send, or begin with.
-const TAKEN: [u8; 5] = [0x08, 0x09, 0x0a, 0x0d, 0x1b];
-
-impl Prefix {
-    /// The byte that it sends.
-    pub fn byte(self) -> u8 {
-        self.0
-    }
-
-    /// How it is written, such as `Ctrl-]`.
-    pub fn shown(self) -> &'static str {
-        NAMES.get(usize::from(self.0)).copied().unwrap_or("Ctrl-]")
-    }
+/// What the prefix key sends: its character without the upper three bits.
+pub(super) fn byte(prefix: Prefix) -> u8 {
+    u8::try_from(prefix.key()).unwrap_or(b']') & 0x1f
 }
 
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl FromStr for Prefix {
-    type Err = Error;
-
-    /// Reads `Ctrl-B`, `C-b` or `^B`.
-    fn from_str(s: &str) -> Result<Self> {
-        let lower = s.to_ascii_lowercase();
-        let key = ["ctrl-", "c-", "^"].into_iter().find_map(|lead| lower.strip_prefix(lead));
-        let byte = NAMES
-            .iter()
-            .zip(0u8..)
-            .find(|(name, _)| name.strip_prefix("Ctrl-").map(str::to_ascii_lowercase).as_deref() == key)
-            .map(|(_, byte)| byte)
-            .filter(|byte| key.is_some() && !TAKEN.contains(byte));
-        byte.map(Prefix).ok_or_else(|| {
-            let s = crate::model::text::short(s, 40);
-            Error::new(Code::Usage, format!("“{s}” cannot be the prefix key.")).hint(
-                "`Ctrl-` and a letter, or one of `\\ ] ^ _`; not what Tab, Return, Backspace or Esc send.",
-            )
-        })
-    }
+/// How it is written, such as `Ctrl-]`.
+pub(super) fn shown(prefix: Prefix) -> &'static str {
+    NAMES.get(usize::from(byte(prefix))).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -188,16 +141,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_a_control_key_of_its_own() {
-        for (text, byte) in
-            [("Ctrl-]", 0x1d), ("ctrl-b", 2), ("C-a", 1), ("^Q", 0x11), ("Ctrl-Space", 0), ("^^", 0x1e)]
-        {
-            assert_eq!(text.parse::<Prefix>().unwrap().byte(), byte, "{text}");
+    fn every_prefix_has_its_byte_and_its_name() {
+        for (word, sends, name) in [
+            ("ctrl-]", 0x1d, "Ctrl-]"),
+            ("ctrl-b", 2, "Ctrl-B"),
+            ("ctrl-\\", 0x1c, "Ctrl-\\"),
+            ("ctrl-_", 0x1f, "Ctrl-_"),
+        ] {
+            let prefix = Prefix::parse(word).unwrap();
+            assert_eq!((byte(prefix), shown(prefix)), (sends, name));
         }
-        for bad in ["", "a", "Ctrl-", "Ctrl-I", "Ctrl-M", "^[", "Ctrl-ab", "F1"] {
-            assert!(bad.parse::<Prefix>().is_err(), "{bad}");
-        }
-        assert_eq!("^b".parse::<Prefix>().unwrap().to_string(), "Ctrl-B");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What the person's terminal must do while a tab is in front, so that its bytes
-//! are right for the guest; and what goes there beside frames.
+//! are right for the guest.
 
-use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use vt100::MouseProtocolMode as Mouse;
 
@@ -18,9 +17,11 @@ pub struct Modes {
 }
 
 impl Modes {
-    /// For a guest with that screen. The wheel is wanted anyway.
-    pub(super) fn of(screen: &vt100::Screen) -> Modes {
+    /// For a guest with that screen. The wheel is wanted anyway; nothing is if the
+    /// person wants no mouse.
+    pub(super) fn of(screen: &vt100::Screen, mouse: bool) -> Modes {
         let mouse = match screen.mouse_protocol_mode() {
+            _ if !mouse => Mouse::None,
             Mouse::None | Mouse::Press | Mouse::PressRelease => Mouse::PressRelease,
             more @ (Mouse::ButtonMotion | Mouse::AnyMotion) => more,
         };
@@ -49,11 +50,6 @@ impl Modes {
     }
 }
 
-/// The bytes that give a terminal's clipboard that text (OSC 52).
-pub fn clipboard(text: &str) -> Bytes {
-    Bytes::from(format!("\x1b]52;c;{}\x1b\\", Base64::encode_string(text.as_bytes())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,10 +63,5 @@ mod tests {
         assert!(there.contains("\x1b[?1h\x1b=") && there.ends_with("\x1b[?1003h\x1b[?1006h"), "{there:?}");
         let back = String::from_utf8(none.since(vim).to_vec()).unwrap();
         assert!(back.contains("\x1b[?1l\x1b>\x1b[?1000l") && !back.contains('h'), "{back:?}");
-    }
-
-    #[test]
-    fn a_copy_is_one_sequence() {
-        assert_eq!(clipboard("é\x1b"), "\x1b]52;c;w6kb\x1b\\");
     }
 }

@@ -17,7 +17,7 @@ use crate::driver::mock::{MockDriver, Op};
 use crate::portal::{Portal, Principal};
 use crate::store::Store;
 use crate::term::{self, Input, Output, Terminal, WindowSize};
-use crate::tui::{Leave, State, run};
+use crate::tui::session;
 
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut out, b| {
@@ -80,15 +80,13 @@ impl House {
     }
 
     /// Somebody at a terminal of that size.
-    fn sit_down(&self, cols: u16, rows: u16, state: State) -> Seat {
+    fn sit_down(&self, cols: u16, rows: u16) -> Seat {
         let terminal =
             Terminal { term: "xterm-256color".into(), size: WindowSize { cols, rows }, modes: vec![] };
         let (mut stdio, input, output) = term::pair(Some(terminal), vec![]);
         let (portal, who) = (self.portal.clone(), self.who.clone());
         let running = tokio::spawn(async move {
-            let mut state = state;
-            let leave = run(&portal, &who, &mut stdio, &mut state).await;
-            (leave, state)
+            session(&portal, &who, &mut stdio).await;
         });
         let screen = vt100::Parser::new(rows.try_into().unwrap(), cols.try_into().unwrap(), 0);
         Seat { input, output, screen, running }
@@ -99,7 +97,7 @@ struct Seat {
     input: mpsc::Sender<Input>,
     output: mpsc::Receiver<Output>,
     screen: vt100::Parser,
-    running: JoinHandle<(Leave, State)>,
+    running: JoinHandle<()>,
 }
 
 impl Seat {
@@ -131,20 +129,20 @@ impl Seat {
     }
 
     /// Waits for the end, and looks at how the terminal is left.
-    async fn end(mut self) -> (Leave, State) {
+    async fn end(mut self) {
         while let Some(Output::Out(bytes) | Output::Err(bytes)) = self.output.recv().await {
             self.screen.process(&bytes);
         }
         let screen = self.screen.screen();
         assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
-        self.running.await.unwrap()
+        self.running.await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_nothing_to_a_vm_and_back() {
     let house = House::new().await;
-    let mut seat = house.sit_down(80, 24, State::default());
+    let mut seat = house.sit_down(80, 24);
     seat.see("Press n to make one.").await;
     assert!(seat.screen.screen().alternate_screen() && seat.screen.screen().bracketed_paste());
     seat.press("n").await;
@@ -157,35 +155,26 @@ async fn from_nothing_to_a_vm_and_back() {
     gate.open();
     seat.see("✓ vm1 is ready.").await;
     seat.see("● running vm1").await;
-    assert_eq!(seat.screen.screen().cursor_position(), (2, 0));
+    assert_eq!(seat.screen.screen().cursor_position(), (3, 0));
     // Another hand does something: it is seen without a key.
     let names = vec!["vm1".parse().unwrap()];
     house.portal.perform(&house.who, crate::action::vm::VmPause { names, no_wait: true }).await.unwrap();
     seat.see("‖ paused  vm1").await;
     seat.press("p").await;
     seat.see("vm1 goes on.").await;
-    seat.press("\r").await;
-    let (leave, state) = seat.end().await;
-    assert_eq!(leave, Leave::Enter("vm1.admin".parse().unwrap()));
-    assert_eq!(state.selected.as_deref(), Some("vm1.admin"));
-    // Back from the VM, with bad news.
-    let notice = Some(crate::error::Error::usage("It hung up."));
-    let mut seat = house.sit_down(80, 24, State { notice, ..state });
-    seat.see("It hung up.").await;
-    seat.see("● running vm1").await;
     seat.press("d").await;
     seat.see("Type its name").await;
     seat.press("vm1\r").await;
     seat.see("vm1 is destroyed.").await;
     seat.see("No VMs yet.").await;
     seat.press("q").await;
-    assert_eq!(seat.end().await.0, Leave::Quit);
+    seat.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_are_told_with_their_hints() {
     let house = House::new().await;
-    let mut seat = house.sit_down(80, 24, State::default());
+    let mut seat = house.sit_down(80, 24);
     seat.see("No VMs yet.").await;
     let error = crate::error::Error::new(crate::error::Code::BackendUnavailable, "The host is full.");
     house.driver.fail_next(Op::Define, error);
@@ -194,13 +183,13 @@ async fn errors_are_told_with_their_hints() {
     seat.press("\r").await;
     seat.see("! vm1: The host is full. Try again shortly").await;
     seat.press("\x03").await;
-    assert_eq!(seat.end().await.0, Leave::Quit);
+    seat.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_window_that_changes_is_filled() {
     let house = House::new().await;
-    let mut seat = house.sit_down(80, 24, State::default());
+    let mut seat = house.sit_down(80, 24);
     seat.see("No VMs yet.").await;
     for (cols, rows) in [(40, 12), (200, 50), (80, 24)] {
         seat.screen.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
@@ -214,13 +203,13 @@ async fn a_window_that_changes_is_filled() {
     }
     drop(seat.input.clone());
     seat.input.send(Input::Eof).await.unwrap();
-    assert_eq!(seat.end().await.0, Leave::Quit);
+    seat.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_does_not_read_gets_the_latest_and_not_all() {
     let house = House::new().await;
-    let mut seat = house.sit_down(80, 24, State::default());
+    let mut seat = house.sit_down(80, 24);
     seat.see("No VMs yet.").await;
     // Far more changes than there is room for frames, nobody reading.
     for _ in 0..60 {
@@ -233,13 +222,13 @@ async fn whoever_does_not_read_gets_the_latest_and_not_all() {
     seat.press("n").await;
     seat.see("New VM").await;
     house.who.session().kill.cancel();
-    assert_eq!(seat.end().await.0, Leave::Gone);
+    seat.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_over_the_screen_is_drawn_over() {
     let house = House::new().await;
-    let mut seat = house.sit_down(80, 24, State::default());
+    let mut seat = house.sit_down(80, 24);
     seat.see("No VMs yet.").await;
     house.who.session().announce("You will be cut off.");
     seat.screen.process(b"\r\nYou will be cut off.\r\n");
@@ -248,5 +237,5 @@ async fn what_is_written_over_the_screen_is_drawn_over() {
     })
     .await;
     drop(seat.output);
-    assert_eq!(seat.running.await.unwrap().0, Leave::Gone);
+    seat.running.await.unwrap();
 }

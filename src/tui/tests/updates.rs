@@ -1,12 +1,7 @@
 use super::*;
 use crate::error::{Code, Error};
 use crate::model::job::JobError;
-use crate::tui::Leave;
-use crate::tui::app::{Mood, Overlay, Verb};
-
-fn selected(model: &Model) -> &str {
-    &model.vms.selected().unwrap().vm.name
-}
+use crate::tui::app::Mood;
 
 fn toast(model: &Model) -> &str {
     &model.toast.as_ref().unwrap().text
@@ -28,8 +23,8 @@ fn keys_move_the_selection() {
         ("\x1b[F", "broken"),
         ("g", "web1"),
     ] {
-        assert_eq!(press(&mut model, keys), []);
-        assert_eq!(selected(&model), name, "{keys:?}");
+        assert!(press(&mut model, keys).is_empty());
+        assert_eq!(selected(&mut model), name, "{keys:?}");
     }
 }
 
@@ -40,33 +35,24 @@ fn the_selection_stays_on_its_vm_and_then_on_its_place() {
     let mut list = some_vms();
     list.remove(0);
     update(&mut model, Msg::Vms { all: false, list: list.clone() });
-    assert_eq!(selected(&model), "a-very-long-name-of-a-machine-32");
+    assert_eq!(selected(&mut model), "a-very-long-name-of-a-machine-32");
     list.remove(1);
     update(&mut model, Msg::Vms { all: false, list: list.clone() });
-    assert_eq!(selected(&model), "lab");
+    assert_eq!(selected(&mut model), "lab");
     // It is bound to what it fell on.
     list.insert(0, (vm(9, "aaa", "alice", VmState::Stopped), None));
     update(&mut model, Msg::Vms { all: false, list });
-    assert_eq!(selected(&model), "lab");
+    assert_eq!(selected(&mut model), "lab");
     update(&mut model, Msg::Vms { all: false, list: vec![] });
-    assert_eq!(press(&mut model, "jksSd\r"), []);
-}
-
-#[test]
-fn what_was_selected_before_is_selected_again() {
-    let mut model = model(Role::User, 80, 24);
-    model.vms = Vms::new(false, Some("lab.alice".into()), "");
-    assert_eq!(model.vms.selected_name(), Some("lab.alice".into()));
-    update(&mut model, Msg::Vms { all: false, list: some_vms() });
-    assert_eq!(selected(&model), "lab");
+    assert!(press(&mut model, "jksSd\r").is_empty());
 }
 
 #[test]
 fn enter_and_console_want_a_running_vm() {
     let mut model = with_vms(80, 24);
-    let name = || "web1.alice".parse().unwrap();
-    assert_eq!(press(&mut model, "\r"), [Effect::Leave(Leave::Enter(name()))]);
-    assert_eq!(press(&mut model, "c"), [Effect::Leave(Leave::Console(name()))]);
+    let tab = |way| vec![format!("Tab({:?}, {way})", "web1.alice".parse::<crate::model::name::VmRef>().unwrap())];
+    assert_eq!(press(&mut model, "\r"), tab("Shell"));
+    assert_eq!(press(&mut model, "c"), tab("Console"));
     press(&mut model, "j\r");
     assert_eq!(toast(&model), "“db” is stopped.");
     assert_eq!(model.toast.as_ref().unwrap().hint, "Press s to start it.");
@@ -75,104 +61,68 @@ fn enter_and_console_want_a_running_vm() {
 #[test]
 fn changes_ask_first_where_something_may_be_lost() {
     let mut model = with_vms(80, 24);
-    let name = || "web1.alice".parse().unwrap();
-    assert_eq!(press(&mut model, "p"), [Effect::Change(Verb::Pause, name())]);
-    assert_eq!(press(&mut model, "S"), []);
-    assert_eq!(press(&mut model, "\r x"), []);
-    assert_eq!(press(&mut model, "n"), []);
-    assert!(matches!(model.overlay, Overlay::None));
-    assert_eq!(press(&mut model, "Sy"), [Effect::Change(Verb::Stop, name())]);
-    assert_eq!(press(&mut model, "ry"), [Effect::Change(Verb::Restart, name())]);
+    let name = ["web1.alice"];
+    assert_eq!(press(&mut model, "p"), does("vm.pause", &name));
+    assert!(press(&mut model, "S").is_empty());
+    assert!(press(&mut model, "\r x").is_empty());
+    assert!(press(&mut model, "n").is_empty());
+    assert_eq!(over(&model), None);
+    assert_eq!(press(&mut model, "Sy"), does("vm.stop", &name));
+    assert_eq!(press(&mut model, "ry"), does("vm.restart", &name));
     // Another row under the question changes nothing.
     press(&mut model, "S");
     update(&mut model, Msg::Vms { all: false, list: some_vms().split_off(1) });
-    assert_eq!(press(&mut model, "y"), [Effect::Change(Verb::Stop, name())]);
+    assert_eq!(press(&mut model, "y"), does("vm.stop", &name));
     press(&mut model, "gj");
-    assert_eq!(selected(&model), "a-very-long-name-of-a-machine-32");
-    let paused = "a-very-long-name-of-a-machine-32.alice".parse().unwrap();
-    assert_eq!(press(&mut model, "p"), [Effect::Change(Verb::Resume, paused)]);
+    assert_eq!(selected(&mut model), "a-very-long-name-of-a-machine-32");
+    let paused = ["a-very-long-name-of-a-machine-32.alice"];
+    assert_eq!(press(&mut model, "p"), does("vm.resume", &paused));
 }
 
 #[test]
 fn destroying_wants_the_name() {
     let mut model = with_vms(80, 24);
-    assert_eq!(press(&mut model, "d\ry\r"), []);
-    assert!(matches!(model.overlay, Overlay::Ask(_)));
-    assert_eq!(press(&mut model, "\x1b"), []);
-    assert!(matches!(model.overlay, Overlay::None));
-    let name = "web1.alice".parse().unwrap();
-    assert_eq!(press(&mut model, "dweb1\r"), [Effect::Change(Verb::Destroy, name)]);
+    assert!(press(&mut model, "d\ry\r").is_empty());
+    assert_eq!(over(&model), Some("ask"));
+    assert!(press(&mut model, "\x1b").is_empty());
+    assert_eq!(over(&model), None);
+    assert_eq!(press(&mut model, "dweb1\r"), does("vm.destroy", &["web1.alice"]));
 }
 
 #[test]
 fn a_paste_presses_no_keys() {
     let mut model = with_vms(80, 24);
-    assert_eq!(press(&mut model, "\x1b[200~dSyq\n\x1b[201~"), []);
-    assert!(matches!(model.overlay, Overlay::None));
-}
-
-#[test]
-fn the_form_makes_a_vm() {
-    let mut model = with_vms(80, 24);
-    assert_eq!(press(&mut model, "n"), [Effect::Catalogue]);
-    offer(&mut model);
-    // As it stands: a free name, what the portal would choose itself.
-    let effects = press(&mut model, "\r");
-    let wanted =
-        Effect::New { name: "vm1".parse().unwrap(), image: Some("micro".into()), plan: Some("small".into()) };
-    assert_eq!(effects, [wanted]);
-    assert_eq!(press(&mut model, "\r"), [], "asked once");
-    update(&mut model, Msg::Refused(Error::new(Code::Exists, "There is one called “vm1” already.")));
-    assert!(matches!(model.overlay, Overlay::New(_)));
-    let effects = press(&mut model, "\x1b[Z\x1b[D\t\x7f2\t\x1b[C\r");
-    let wanted = Effect::New {
-        name: "vm2".parse().unwrap(),
-        image: Some("debian-12".into()),
-        plan: Some("large".into()),
-    };
-    assert_eq!(effects, [wanted]);
-    let made = vm(9, "vm2", "alice", VmState::Pending);
-    let effects = update(&mut model, Msg::Made(job(1, "vm.new", &made, JobState::Running, 0)));
-    assert_eq!(effects, [Effect::Watch(1)]);
-    assert!(matches!(model.overlay, Overlay::None));
-    let mut list = some_vms();
-    list.push((made, None));
-    update(&mut model, Msg::Vms { all: false, list });
-    assert_eq!(selected(&model), "vm2");
-}
-
-#[test]
-fn the_form_says_what_is_wrong_with_a_name() {
-    let mut model = with_vms(80, 24);
-    press(&mut model, "n");
-    offer(&mut model);
-    assert_eq!(press(&mut model, "\x15Web 1\r"), []);
-    assert!(seen(&model).0.join("\n").contains("“Web 1” cannot be the name of a VM."));
-    press(&mut model, "\x1b");
-    assert!(matches!(model.overlay, Overlay::None));
-    // Its answer may come when nobody looks at it any more.
-    update(&mut model, Msg::Refused(Error::new(Code::Quota, "No.")));
-    assert_eq!(toast(&model), "No.");
+    assert!(press(&mut model, "\x1b[200~dSyq\n\x1b[201~").is_empty());
+    assert_eq!(over(&model), None);
 }
 
 #[test]
 fn jobs_are_told_to_their_end() {
     let mut model = with_vms(80, 24);
-    let db = model.vms.rows()[1].vm.clone();
+    let db = model.shared.vms.rows()[1].vm.clone();
+    let now = |list| Msg::Jobs { all: false, list };
     let running = |percent| job(7, "vm.start", &db, JobState::Running, percent);
-    assert_eq!(update(&mut model, Msg::Jobs(vec![running(0)])), [Effect::Watch(7)]);
-    assert_eq!(update(&mut model, Msg::Jobs(vec![running(1)])), [], "watched once");
-    update(&mut model, Msg::Job(running(45)));
-    assert_eq!(model.job_of(&db).unwrap().percent, 45);
-    update(&mut model, Msg::Job(job(7, "vm.start", &db, JobState::Succeeded, 100)));
-    assert!(model.jobs.is_empty());
+    let over = |state| job(7, "vm.start", &db, state, 100);
+    assert!(update(&mut model, Msg::Begun(vec![running(0)])).is_empty());
+    update(&mut model, now(vec![running(45)]));
+    assert_eq!(model.shared.job_of(&db).unwrap().percent, 45);
+    update(&mut model, now(vec![over(JobState::Succeeded)]));
+    assert!(model.shared.jobs.is_empty());
     assert_eq!(toast(&model), "db is started.");
+    // What was over when the screen came is not told.
+    model.toast = None;
+    update(&mut model, now(vec![over(JobState::Succeeded)]));
+    assert_eq!(model.toast, None);
     let mut failed = job(8, "vm.start", &db, JobState::Failed, 30);
     failed.error =
         Some(JobError { code: "quota".into(), message: "No port is left.".into(), hint: "Ask.".into() });
-    let effects = update(&mut model, Msg::Job(failed));
+    update(&mut model, Msg::Begun(vec![job(8, "vm.start", &db, JobState::Running, 5)]));
+    let effects = update(&mut model, now(vec![failed, over(JobState::Succeeded)]));
     assert_eq!(toast(&model), "db: No port is left.");
     assert!(matches!(effects[..], [Effect::ForgetAfter(_, 60)]));
+    // An answer to what is not asked any more.
+    update(&mut model, Msg::Jobs { all: true, list: vec![running(1)] });
+    assert!(model.shared.jobs.is_empty());
 }
 
 #[test]
@@ -193,18 +143,19 @@ fn only_the_latest_toast_is_taken_away() {
 #[test]
 fn the_filter_takes_text_until_enter() {
     let mut model = with_vms(80, 24);
-    assert_eq!(press(&mut model, "/q"), []);
-    assert!(model.vms.visible().is_empty());
+    assert!(press(&mut model, "/q").is_empty());
+    assert!(seen(&mut model).0.join("\n").contains("/q  0 of 5"));
     press(&mut model, "\x7fdeb");
-    assert_eq!(model.vms.visible().len(), 2);
-    assert_eq!(selected(&model), "db");
-    press(&mut model, "\rj");
-    assert_eq!(selected(&model), "lab");
+    assert!(seen(&mut model).0.join("\n").contains("/deb  2 of 5"));
+    press(&mut model, "\r");
+    assert_eq!(selected(&mut model), "db");
+    press(&mut model, "j");
+    assert_eq!(selected(&mut model), "lab");
     press(&mut model, "\x1b");
-    assert_eq!(model.vms.visible().len(), 5);
-    assert_eq!(selected(&model), "lab");
+    assert_eq!(selected(&mut model), "lab");
+    assert!(seen(&mut model).0.join("\n").contains("web1"));
     press(&mut model, "/x\x1b");
-    assert_eq!(model.vms.visible().len(), 5);
+    assert!(seen(&mut model).0.join("\n").contains("web1"));
 }
 
 #[test]
@@ -213,29 +164,103 @@ fn everybodys_only_for_those_who_may() {
     press(&mut model, "a");
     assert_eq!(toast(&model), "Your role shows you your own VMs only.");
     let mut model = super::model(Role::Admin, 80, 24);
-    assert_eq!(press(&mut model, "a"), [Effect::Follow { all: true }]);
+    assert_eq!(press(&mut model, "a"), ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"]);
     update(&mut model, Msg::Vms { all: false, list: some_vms() });
-    assert!(model.vms.rows().is_empty(), "an answer to what is not asked any more");
+    assert!(model.shared.vms.rows().is_empty(), "an answer to what is not asked any more");
     let list =
         vec![(vm(1, "web1", "bob", VmState::Running), None), (vm(2, "db", "alice", VmState::Stopped), None)];
     update(&mut model, Msg::Vms { all: true, list });
-    let (lines, _) = seen(&model);
-    assert!(lines[2].contains("web1.bob") && lines[3].contains(" db "), "{lines:?}");
-    let name = "web1.bob".parse().unwrap();
-    assert_eq!(press(&mut model, "dweb1\r"), []);
-    assert_eq!(press(&mut model, "\x15web1.bob\r"), [Effect::Change(Verb::Destroy, name)]);
+    let (lines, _) = seen(&mut model);
+    assert!(lines[3].contains("web1.bob") && lines[4].contains(" db "), "{lines:?}");
+    assert!(press(&mut model, "dweb1\r").is_empty());
+    assert_eq!(press(&mut model, "\x15web1.bob\r"), does("vm.destroy", &["web1.bob"]));
 }
 
 #[test]
 fn ways_out() {
     let mut model = with_vms(80, 24);
-    assert_eq!(press(&mut model, "q"), [Effect::Leave(Leave::Quit)]);
-    assert_eq!(press(&mut model, "\x03"), [Effect::Leave(Leave::Quit)]);
-    for over in ["?", "S", "d", "n", "/"] {
+    assert_eq!(press(&mut model, "q"), ["Quit"]);
+    assert_eq!(press(&mut model, "\x03"), ["Quit"]);
+    for over in ["?", "S", "d", "n", "/", ":"] {
         press(&mut model, over);
         let effects = press(&mut model, "\x03");
-        assert_eq!(effects, [], "{over}: the first Ctrl-C leaves only what lies over the page");
-        assert_eq!(press(&mut model, "\x03"), [Effect::Leave(Leave::Quit)]);
+        assert!(effects.is_empty(), "{over}: the first Ctrl-C leaves only what lies over the page");
+        assert_eq!(press(&mut model, "\x03"), ["Quit"]);
     }
-    assert_eq!(press(&mut model, "\x0c"), [Effect::Redraw]);
+    assert_eq!(press(&mut model, "\x0c"), ["Redraw"]);
+}
+
+#[test]
+fn several_are_marked_and_changed_together() {
+    let mut model = with_vms(80, 24);
+    // web1 runs, the third is paused; db between them is stopped.
+    press(&mut model, "   ");
+    assert!(seen(&mut model).0.join("\n").contains("3 marked"));
+    let both = ["web1.alice", "a-very-long-name-of-a-machine-32.alice"];
+    assert_eq!(press(&mut model, "Sy"), does("vm.stop", &both), "only those that can be stopped");
+    assert_eq!(press(&mut model, "s"), does("vm.start", &["db.alice"]));
+    press(&mut model, "d");
+    assert!(press(&mut model, "web1\r").is_empty());
+    let three = ["web1.alice", "db.alice", both[1]];
+    assert_eq!(press(&mut model, "\x153 VMs\r"), does("vm.destroy", &three));
+    // What is gone is not marked any more.
+    update(&mut model, Msg::Vms { all: false, list: some_vms().split_off(1) });
+    assert!(seen(&mut model).0.join("\n").contains("2 marked"));
+    press(&mut model, "\x1b");
+    assert!(!seen(&mut model).0.join("\n").contains("marked"));
+}
+
+#[test]
+fn columns_sort_both_ways_and_by_a_click() {
+    let mut model = with_vms(80, 24);
+    let names = |model: &mut Model| -> Vec<String> {
+        let (lines, _) = seen(model);
+        lines[3..8].iter().map(|l| l.split_whitespace().nth(2).unwrap_or_default().to_owned()).collect()
+    };
+    press(&mut model, "oo");
+    let sorted = names(&mut model);
+    assert_eq!([&sorted[1], &sorted[2], &sorted[4]], ["broken", "db", "web1"]);
+    press(&mut model, "O");
+    let reversed = names(&mut model);
+    assert!(sorted.iter().rev().eq(reversed.iter()));
+    // The heading of the name's column.
+    press(&mut model, "\x1b[<0;12;3M");
+    assert_eq!(names(&mut model), sorted);
+    press(&mut model, "\x1b[<0;12;3M");
+    assert_eq!(names(&mut model), reversed);
+}
+
+#[test]
+fn the_mouse_selects_and_scrolls() {
+    let mut model = with_vms(80, 24);
+    seen(&mut model);
+    press(&mut model, "\x1b[<0;20;5M\x1b[<0;20;5m");
+    assert_eq!(selected(&mut model), "db");
+    press(&mut model, "\x1b[<65;20;5M");
+    assert_eq!(selected(&mut model), "broken");
+    press(&mut model, "\x1b[<64;20;5M");
+    assert_eq!(selected(&mut model), "db");
+    // Below the rows there is nothing to select.
+    press(&mut model, "\x1b[<0;20;15M");
+    assert_eq!(selected(&mut model), "db");
+}
+
+#[test]
+fn the_line_takes_pages_and_commands() {
+    let mut model = with_vms(80, 24);
+    assert!(press(&mut model, ":vms\r").is_empty());
+    assert_eq!(press(&mut model, ":vm ls --all\r"), ["Line(\"vm ls --all\")"]);
+    assert_eq!(press(&mut model, ":account passwd\r"), ["HandOver(Line(\"account passwd\"))"]);
+    assert_eq!(press(&mut model, ":q\x7f\x7f"), [""; 0], "the last Backspace leaves it");
+    assert_eq!(over(&model), None);
+    assert_eq!(press(&mut model, ":quit\r"), ["Quit"]);
+    // Completion and history.
+    press(&mut model, ":vm st\t\t");
+    assert!(seen(&mut model).0.join("\n").contains("start  stats  stop"));
+    press(&mut model, "a\t\t");
+    assert!(seen(&mut model).0.join("\n").contains("start  stats"));
+    press(&mut model, "\x15\x1b[A\x1b[A");
+    assert!(seen(&mut model).0.join("\n").contains(":account passwd"));
+    press(&mut model, "\x1b");
+    assert_eq!(over(&model), None);
 }

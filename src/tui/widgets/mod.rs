@@ -2,7 +2,10 @@
 
 pub mod bar;
 pub mod columns;
+pub mod empty;
 pub mod footer;
 pub mod input;
 pub mod modal;
+pub mod scroll;
+pub mod table;
 pub mod words;

@@ -1,4 +1,4 @@
-//! Questions before something is lost. A question names its VM and keeps it,
+//! Questions before something is lost. A question names its VMs and keeps them,
 //! whatever the table does meanwhile.
 
 use ratatui::Frame;
@@ -7,21 +7,22 @@ use ratatui::style::Style;
 
 use crate::model::name::VmRef;
 use crate::term::keys::Key;
-use crate::tui::app::{Effect, Overlay, Verb};
+use super::Verb;
+use crate::tui::effect::Effect;
 use crate::tui::keymap::{self, Binding, Hint};
-use crate::tui::theme::Theme;
+use crate::tui::page::{Fate, Overlay, Shared};
 use crate::tui::widgets::input::Input;
 use crate::tui::widgets::{modal, words};
 
-/// A question about one VM.
+/// A question about VMs.
 #[derive(Debug)]
 pub struct Ask {
     verb: Verb,
-    name: VmRef,
-    /// As its viewer calls it, and as it must be typed.
-    shown: String,
-    /// Where the name is typed; none if y will do.
-    typed: Option<Input>,
+    names: Vec<VmRef>,
+    /// As their viewer calls them.
+    shown: Vec<String>,
+    /// What must be typed, and where; none if y will do.
+    typed: Option<(String, Input)>,
     /// Something else was typed.
     wrong: bool,
 }
@@ -53,62 +54,70 @@ static TYPED: &[Binding<Answer>] = &[
 ];
 
 impl Ask {
-    /// A question that y answers.
-    pub fn yes_no(verb: Verb, name: VmRef, shown: String) -> Ask {
-        Ask { verb, name, shown, typed: None, wrong: false }
-    }
-
-    /// A question that only the VM's name answers.
-    pub fn typed(verb: Verb, name: VmRef, shown: String) -> Ask {
-        Ask { verb, name, shown, typed: Some(Input::default()), wrong: false }
-    }
-
-    /// The keys that answer.
-    pub fn hints(&self) -> Vec<Hint> {
-        keymap::hints(self.keys(), |_| true)
+    /// A question that y answers; for what is lost for good, only the VM's name
+    /// does, or how many they are.
+    pub fn new(verb: Verb, names: Vec<VmRef>, shown: Vec<String>) -> Ask {
+        let word = match shown.as_slice() {
+            [one] => one.clone(),
+            several => format!("{} VMs", several.len()),
+        };
+        let typed = (verb == Verb::Destroy).then(|| (word, Input::default()));
+        Ask { verb, names, shown, typed, wrong: false }
     }
 
     fn keys(&self) -> &'static [Binding<Answer>] {
         if self.typed.is_some() { TYPED } else { YES_NO }
     }
 
-    /// Takes a key: what lies over the page then, and what is to be done.
-    pub fn on_key(mut self, key: &Key) -> (Overlay, Vec<Effect>) {
-        match keymap::find(self.keys(), key, |_| true) {
-            Some(Answer::No) => return (Overlay::None, Vec::new()),
-            Some(Answer::Yes) => {
-                let right = self.typed.as_ref().is_none_or(|t| t.text().trim() == self.shown);
-                if right {
-                    return (Overlay::None, vec![Effect::Change(self.verb, self.name)]);
-                }
-                self.wrong = true;
-            }
-            None => {
-                if self.typed.as_mut().is_some_and(|t| t.on_key(key)) {
-                    self.wrong = false;
-                }
-            }
-        }
-        (Overlay::Ask(self), Vec::new())
-    }
-
     fn words(&self) -> (&'static str, String) {
-        let it = &self.shown;
+        let it = self.shown.join(", ");
+        let (them, type_it) = match &self.typed {
+            Some((word, _)) if self.names.len() > 1 => ("their disks", format!("Type “{word}” to do it.")),
+            _ => ("its disk", String::from("Type its name to do it.")),
+        };
         match self.verb {
             Verb::Stop => ("Stop", format!("Shut {it} down? (y/n)")),
-            Verb::Restart => ("Restart", format!("Shut {it} down and start it again? (y/n)")),
-            Verb::Destroy => (
-                "Destroy",
-                format!("This destroys {it} and everything on its disk, for good. Type its name to do it."),
-            ),
+            Verb::Restart => ("Restart", format!("Shut {it} down and start again? (y/n)")),
+            Verb::Destroy => {
+                ("Destroy", format!("This destroys {it} and everything on {them}, for good. {type_it}"))
+            }
             Verb::Start => ("Start", format!("Start {it}? (y/n)")),
             Verb::Pause => ("Pause", format!("Pause {it}? (y/n)")),
             Verb::Resume => ("Resume", format!("Let {it} go on? (y/n)")),
         }
     }
+}
 
-    /// Draws the question, with the cursor where the answer goes.
-    pub fn draw(&self, frame: &mut Frame<'_>, within: Rect, theme: &Theme) {
+impl Overlay for Ask {
+    fn word(&self) -> &'static str {
+        "ask"
+    }
+
+    fn hints(&self, _shared: &Shared) -> Vec<Hint> {
+        keymap::hints(self.keys(), |_| true)
+    }
+
+    fn on_key(&mut self, key: &Key, _shared: &Shared) -> (Fate, Vec<Effect>) {
+        match keymap::find(self.keys(), key, |_| true) {
+            Some(Answer::No) => return (Fate::Close, Vec::new()),
+            Some(Answer::Yes) => {
+                if self.typed.as_ref().is_none_or(|(word, typed)| typed.text().trim() == word) {
+                    let names = std::mem::take(&mut self.names);
+                    return (Fate::Close, vec![Effect::Do(self.verb.task(names))]);
+                }
+                self.wrong = true;
+            }
+            None => {
+                if self.typed.as_mut().is_some_and(|(_, typed)| typed.on_key(key)) {
+                    self.wrong = false;
+                }
+            }
+        }
+        (Fate::Stay, Vec::new())
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, within: Rect, shared: &Shared) {
+        let theme = &shared.theme;
         let (title, question) = self.words();
         let width = within.width.saturating_sub(4).min(56);
         let lines = words::wrap(&question, width);
@@ -124,7 +133,7 @@ impl Ask {
                 y += 1;
             }
         }
-        let Some(typed) = &self.typed else {
+        let Some((word, typed)) = &self.typed else {
             let x = (end + 1).min(inner.right());
             return frame.set_cursor_position((x, y.saturating_sub(1)));
         };
@@ -133,7 +142,7 @@ impl Ask {
         buffer.set_string(inner.x, y, ">", theme.accent);
         buffer.set_stringn(inner.x + 2, y, text, usize::from(inner.width.saturating_sub(2)), Style::new());
         if self.wrong {
-            let line = format!("That is not “{}”.", self.shown);
+            let line = format!("That is not “{word}”.");
             buffer.set_stringn(inner.x, y + 1, line, usize::from(inner.width), theme.bad);
         }
         frame.set_cursor_position((inner.x + 2 + cursor, y));

@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Sparkline, Widget};
 
-use super::{Row, table};
+use super::columns;
 use crate::model::{Job, Vm, text, time};
-use crate::tui::app::Model;
+use crate::tui::page::Shared;
+use crate::tui::roster::Row;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::bar::bar;
 use crate::tui::widgets::words;
@@ -22,12 +23,13 @@ const LEAST_CHART: u16 = 3;
 type Line = (&'static str, String, Style);
 
 /// Draws the VM's details from the area's top.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, row: &Row, model: &Model, theme: &Theme) {
-    let job = model.job_of(&row.vm);
+pub fn draw(frame: &mut Frame<'_>, area: Rect, row: &Row, shared: &Shared) {
+    let theme = &shared.theme;
+    let job = shared.job_of(&row.vm);
     let value_width = area.width.saturating_sub(LABEL);
     let mut lines = state(&row.vm, job, theme, value_width);
     lines.extend(figures(row, value_width));
-    lines.extend(access(&row.vm, model));
+    lines.extend(access(&row.vm, shared));
     lines.extend(about(&row.vm));
     let buffer = frame.buffer_mut();
     buffer.set_stringn(area.x, area.y, text::clean(&row.vm.name), usize::from(area.width), theme.heading);
@@ -44,7 +46,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, row: &Row, model: &Model, theme: 
             y += 1;
         }
     }
-    let history = model.vms.cpu_history(&row.vm);
+    let history = shared.vms.cpu_history(&row.vm);
     let left = area.bottom().saturating_sub(y + 2);
     if left >= LEAST_CHART && history.len() > 1 {
         let chart = Rect { y: y + 1, height: left.min(CHART) + 1, ..area };
@@ -55,7 +57,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, row: &Row, model: &Model, theme: 
 /// What matters most: what it is doing, and what is wrong.
 fn state(vm: &Vm, job: Option<&Job>, theme: &Theme, width: u16) -> Vec<Line> {
     let up = vm.uptime_s.map_or_else(String::new, |s| format!(", up {}", time::span(s)));
-    let style = table::state_style(vm.state, job.is_some(), theme);
+    let style = columns::state_style(vm.state, job.is_some(), theme);
     let mut lines = vec![("State", format!("{} {}{up}", vm.state.sign(), vm.state), style)];
     if let Some(job) = job {
         let step = if job.step.is_empty() { "waiting for its turn" } else { &job.step };
@@ -118,12 +120,13 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// How it is reached: what to type elsewhere.
-fn access(vm: &Vm, model: &Model) -> Vec<Line> {
+fn access(vm: &Vm, shared: &Shared) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.extend(vm.ip.iter().map(|ip| ("IP", ip.clone(), Style::new())));
-    let name = super::short_name(&vm.full_name(), &model.me);
-    lines.push(("Ssh", format!("ssh {}+{name}@PORTAL", model.me.name), Style::new()));
-    lines.push(("", format!("ssh -J {}@PORTAL {}@{name}", model.me.name, vm.ssh_user), Style::new()));
+    let full_name = vm.full_name();
+    let name = shared.short_name(&full_name);
+    lines.push(("Ssh", format!("ssh {}+{name}@PORTAL", shared.me.name), Style::new()));
+    lines.push(("", format!("ssh -J {}@PORTAL {}@{name}", shared.me.name, vm.ssh_user), Style::new()));
     lines
 }
 

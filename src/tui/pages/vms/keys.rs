@@ -1,20 +1,15 @@
 //! The page's keys.
 
-use super::super::super::app::Model;
+use super::Vms;
 use crate::model::VmState;
 use crate::term::keys::Key;
 use crate::tui::keymap::Binding;
+use crate::tui::page::Shared;
 
 /// What a key does on this page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Command {
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
     Open,
     Close,
     Enter,
@@ -26,8 +21,8 @@ pub enum Command {
     Resume,
     Destroy,
     New,
-    Filter,
     All,
+    Copy,
 }
 
 const fn key(
@@ -43,74 +38,51 @@ const fn key(
 /// The page's keys, what matters most first.
 #[rustfmt::skip]
 pub static KEYS: &[Binding<Command>] = &[
-    key(&[Key::Enter], "Enter", "ssh", "enter the VM by ssh", Command::Enter),
+    key(&[Key::Enter], "Enter", "ssh", "enter the VM by ssh, in a tab", Command::Enter),
     key(&[Key::Char('n')], "n", "new", "make a VM", Command::New),
     key(&[Key::Char('s')], "s", "start", "start it", Command::Start),
     key(&[Key::Char('S')], "S", "stop", "shut it down (asks)", Command::Stop),
     key(&[Key::Char('r')], "r", "restart", "restart it (asks)", Command::Restart),
     key(&[Key::Char('p')], "p", "pause", "pause it, or let it go on", Command::Pause),
     key(&[Key::Char('p')], "p", "resume", "", Command::Resume),
-    key(&[Key::Char('c')], "c", "console", "serial console; Ctrl-] leaves it", Command::Console),
+    key(&[Key::Char('c')], "c", "console", "serial console, in a tab", Command::Console),
     key(&[Key::Char('d')], "d", "destroy", "destroy it (asks for its name)", Command::Destroy),
-    key(&[Key::Char('/')], "/", "filter", "show only what holds a word", Command::Filter),
+    key(&[Key::Char('y')], "y", "copy", "copy the command that enters it, or its address", Command::Copy),
     key(&[Key::Char('a')], "a", "mine/all", "your VMs, or everybody's", Command::All),
-    key(&[Key::Esc, Key::Left, Key::Char('h')], "Esc", "back", "back from a message, a detail, a filter", Command::Close),
-    key(&[Key::Right, Key::Char('l')], "→", "", "the VM in detail (also l)", Command::Open),
-    key(&[Key::Up, Key::Char('k')], "↑ ↓", "", "select (also k and j)", Command::Up),
-    key(&[Key::Down, Key::Char('j')], "", "", "", Command::Down),
-    key(&[Key::PageUp, Key::Ctrl('b')], "PgUp PgDn", "", "a page (also Ctrl-B and Ctrl-F)", Command::PageUp),
-    key(&[Key::PageDown, Key::Ctrl('f'), Key::Char(' ')], "", "", "", Command::PageDown),
-    key(&[Key::Home, Key::Char('g')], "Home End", "", "the first, the last (also g and G)", Command::First),
-    key(&[Key::End, Key::Char('G')], "", "", "", Command::Last),
+    key(&[Key::Esc, Key::Left, Key::Char('h')], "Esc", "back", "back from a detail, marks, a filter", Command::Close),
+    key(&[Key::Right, Key::Char('l'), Key::Tab], "→", "", "the VM in detail (also l and Tab)", Command::Open),
 ];
 
-/// Whether a command makes sense now.
-pub fn applies(model: &Model, command: Command) -> bool {
-    let state = model.vms.selected().map(|row| row.vm.state);
-    let busy = model.vms.selected().is_some_and(|row| model.job_of(&row.vm).is_some());
+/// Whether a command makes sense for a VM in that state.
+pub fn fits(state: VmState, command: Command) -> bool {
     match command {
-        Command::Enter | Command::Console => state == Some(VmState::Running),
-        Command::Start => matches!(state, Some(VmState::Stopped | VmState::Error)) && !busy,
-        Command::Stop | Command::Restart => {
-            matches!(state, Some(VmState::Running | VmState::Paused)) && !busy
-        }
-        Command::Pause => state == Some(VmState::Running) && !busy,
-        Command::Resume => state == Some(VmState::Paused) && !busy,
-        Command::Destroy => state.is_some() && !busy,
-        Command::All => model.me.sees_all,
-        Command::Close => model.toast.is_some() || model.vms.detail || !model.vms.filter.is_empty(),
-        Command::Filter => !model.vms.rows().is_empty(),
-        Command::New
-        | Command::Up
-        | Command::Down
-        | Command::PageUp
-        | Command::PageDown
-        | Command::First
-        | Command::Last
-        | Command::Open => true,
+        Command::Enter | Command::Console | Command::Pause => state == VmState::Running,
+        Command::Start => matches!(state, VmState::Stopped | VmState::Error),
+        Command::Stop | Command::Restart => matches!(state, VmState::Running | VmState::Paused),
+        Command::Resume => state == VmState::Paused,
+        Command::Destroy | Command::Copy | Command::Open | Command::Close | Command::New | Command::All => true,
     }
 }
 
-/// What a key does while the filter is typed; the others are text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Filter {
-    Keep,
-    Clear,
-    Up,
-    Down,
+/// Whether a command makes sense now: for one at least of what is chosen.
+pub fn applies(page: &Vms, shared: &Shared, command: Command) -> bool {
+    let chosen = page.table.chosen();
+    let some = |idle: bool| {
+        chosen.iter().any(|row| {
+            fits(row.vm.state, command) && !(idle && shared.job_of(&row.vm).is_some())
+        })
+    };
+    match command {
+        Command::Enter | Command::Console | Command::Copy => some(false),
+        Command::Start
+        | Command::Stop
+        | Command::Restart
+        | Command::Pause
+        | Command::Resume
+        | Command::Destroy => some(true),
+        Command::All => shared.me.sees_all,
+        Command::Close => page.detail || page.table.has_back(),
+        Command::Open => !chosen.is_empty(),
+        Command::New => true,
+    }
 }
-
-/// The filter's keys.
-pub static FILTER_KEYS: &[Binding<Filter>] = &[
-    Binding { keys: &[Key::Enter], shown: "Enter", word: "keep", help: "", command: Filter::Keep },
-    Binding {
-        keys: &[Key::Esc, Key::Ctrl('c')],
-        shown: "Esc",
-        word: "show all",
-        help: "",
-        command: Filter::Clear,
-    },
-    Binding { keys: &[Key::Up], shown: "↑ ↓", word: "select", help: "", command: Filter::Up },
-    Binding { keys: &[Key::Down], shown: "", word: "", help: "", command: Filter::Down },
-];

@@ -6,14 +6,36 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::error::Error;
-use crate::model::{Image, Plan, VmName, text};
+use crate::action::catalogue::{ImageLs, PlanLs};
+use crate::action::vm::VmNew;
+use crate::error::{Error, Result};
+use crate::model::{Image, Job, Plan, VmName, text};
 use crate::term::keys::Key;
-use crate::tui::app::{Effect, Overlay};
+use crate::tui::app::Msg;
+use crate::tui::effect::{Effect, Task};
 use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::page::{Fate, News, Overlay, Shared};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::input::Input;
 use crate::tui::widgets::{modal, words};
+
+/// The form's word.
+const WORD: &str = "new";
+
+/// What the form hears.
+enum Heard {
+    Images(Result<Vec<Image>>),
+    Plans(Result<Vec<Plan>>),
+    Made(Result<Job>),
+}
+
+/// Looks up what there is to choose from.
+pub fn catalogue() -> Vec<Effect> {
+    vec![
+        Effect::Do(Task::new(ImageLs {}, |images| Msg::news(WORD, Heard::Images(images)))),
+        Effect::Do(Task::new(PlanLs {}, |plans| Msg::news(WORD, Heard::Plans(plans)))),
+    ]
+}
 
 /// Columns of the fields' names.
 const LABEL: u16 = 7;
@@ -90,22 +112,8 @@ impl NewForm {
         }
     }
 
-    /// Takes what there is to choose from.
-    pub fn offer(&mut self, mut images: Vec<Image>, plans: Vec<Plan>) {
-        // First what the portal takes if nobody chooses: what is ready soonest.
-        images.sort_by_key(|i| (i.name != "micro", i.size_bytes));
-        (self.images, self.plans) = (images, plans);
-        self.state = State::Ready;
-    }
-
-    /// Takes the portal's no.
-    pub fn refuse(&mut self, e: Error) {
+    fn refuse(&mut self, e: Error) {
         self.state = State::Refused(e);
-    }
-
-    /// The keys of the form.
-    pub fn hints(&self) -> Vec<Hint> {
-        keymap::hints(KEYS, |c| self.applies(c))
     }
 
     /// In the name, arrows move the cursor and a space is text.
@@ -114,26 +122,6 @@ impl NewForm {
             Command::Less | Command::More => self.focus != Field::Name,
             Command::Create | Command::Cancel | Command::Next | Command::Before => true,
         }
-    }
-
-    /// Takes a key: what lies over the page then, and what is to be done.
-    pub fn on_key(mut self, key: &Key) -> (Overlay, Vec<Effect>) {
-        let command = keymap::find(KEYS, key, |c| self.applies(c)).filter(|c| self.applies(*c));
-        let mut effects = Vec::new();
-        match command {
-            Some(Command::Cancel) => return (Overlay::None, effects),
-            Some(Command::Create) => effects.extend(self.create()),
-            Some(Command::Next) => self.focus = self.focus.next(),
-            Some(Command::Before) => self.focus = self.focus.next().next(),
-            Some(Command::Less) => self.choose(false),
-            Some(Command::More) => self.choose(true),
-            None => {
-                if self.focus == Field::Name && self.name.on_key(key) {
-                    self.calm();
-                }
-            }
-        }
-        (Overlay::New(self), effects)
     }
 
     fn create(&mut self) -> Option<Effect> {
@@ -145,11 +133,22 @@ impl NewForm {
                 self.state = State::Sent;
                 let image = self.images.get(self.image).map(|i| i.name.clone());
                 let plan = self.plans.get(self.plan).map(|p| p.name.clone());
-                Some(Effect::New { name, image, plan })
+                let action = VmNew {
+                    name,
+                    image,
+                    plan,
+                    ram: None,
+                    cpu: None,
+                    disk: None,
+                    user_data: None,
+                    tags: Vec::new(),
+                    no_wait: true,
+                };
+                Some(Effect::Do(Task::new(action, |made| Msg::news(WORD, Heard::Made(made)))))
             }
             Err(e) => {
                 self.focus = Field::Name;
-                self.state = State::Refused(e);
+                self.refuse(e);
                 None
             }
         }
@@ -167,38 +166,17 @@ impl NewForm {
         self.calm();
     }
 
+    fn calm_if_loading(&mut self) {
+        if matches!(self.state, State::Loading) {
+            self.state = State::Ready;
+        }
+    }
+
     /// What was refused is being changed.
     fn calm(&mut self) {
         if matches!(self.state, State::Refused(_)) {
             self.state = State::Ready;
         }
-    }
-
-    /// Draws the form, with the cursor in the field that has the focus.
-    pub fn draw(&self, frame: &mut Frame<'_>, within: Rect, theme: &Theme) {
-        let width = within.width.saturating_sub(4).min(60);
-        let (notice, style) = self.notice(theme);
-        let notice = words::wrap(&notice, width);
-        let rows = 6 + u16::try_from(notice.len()).unwrap_or(0).min(4);
-        let inner = modal::open(frame, within, theme, "New VM", (width, rows));
-        let buffer = frame.buffer_mut();
-        let (name, cursor) = self.name.view(inner.width.saturating_sub(LABEL));
-        let name_at = self.line(buffer, inner, 0, ("Name", Field::Name), &name, theme);
-        let image = choice(self.images.iter().map(|i| i.name.as_str()), self.image);
-        let image_at = self.line(buffer, inner, 1, ("Image", Field::Image), &image, theme);
-        note(buffer, inner, 2, &self.image_note(), theme);
-        let plan = choice(self.plans.iter().map(|p| p.name.as_str()), self.plan);
-        let plan_at = self.line(buffer, inner, 3, ("Plan", Field::Plan), &plan, theme);
-        note(buffer, inner, 4, &self.plan_note(), theme);
-        let first = inner.y + 6.min(inner.height.saturating_sub(u16::try_from(notice.len()).unwrap_or(0)));
-        for (line, y) in notice.iter().zip(first..inner.bottom()) {
-            buffer.set_stringn(inner.x, y, line, usize::from(inner.width), style);
-        }
-        frame.set_cursor_position(match self.focus {
-            Field::Name => (name_at.0 + cursor, name_at.1),
-            Field::Image => image_at,
-            Field::Plan => plan_at,
-        });
     }
 
     /// Draws a field; returns where its value begins.
@@ -242,6 +220,78 @@ impl NewForm {
             State::Sent => (String::from("Asking for it…"), theme.muted),
             State::Refused(e) => (e.to_string(), theme.bad),
         }
+    }
+}
+
+impl Overlay for NewForm {
+    fn word(&self) -> &'static str {
+        WORD
+    }
+
+    fn hints(&self, _shared: &Shared) -> Vec<Hint> {
+        keymap::hints(KEYS, |c| self.applies(c))
+    }
+
+    fn on_key(&mut self, key: &Key, _shared: &Shared) -> (Fate, Vec<Effect>) {
+        let command = keymap::find(KEYS, key, |c| self.applies(c)).filter(|c| self.applies(*c));
+        let mut effects = Vec::new();
+        match command {
+            Some(Command::Cancel) => return (Fate::Close, effects),
+            Some(Command::Create) => effects.extend(self.create()),
+            Some(Command::Next) => self.focus = self.focus.next(),
+            Some(Command::Before) => self.focus = self.focus.next().next(),
+            Some(Command::Less) => self.choose(false),
+            Some(Command::More) => self.choose(true),
+            None => {
+                if self.focus == Field::Name && self.name.on_key(key) {
+                    self.calm();
+                }
+            }
+        }
+        (Fate::Stay, effects)
+    }
+
+    fn on_news(&mut self, news: News, _shared: &Shared) -> (Fate, Vec<Effect>) {
+        let Ok(heard) = news.downcast::<Heard>() else { return (Fate::Stay, Vec::new()) };
+        match *heard {
+            Heard::Images(Ok(mut images)) => {
+                // First what the portal takes if nobody chooses: what is ready soonest.
+                images.sort_by_key(|i| (i.name != "micro", i.size_bytes));
+                self.images = images;
+                self.calm_if_loading();
+            }
+            Heard::Plans(Ok(plans)) => self.plans = plans,
+            Heard::Made(Ok(job)) => return (Fate::Close, vec![Effect::Made(job)]),
+            Heard::Images(Err(e)) | Heard::Plans(Err(e)) | Heard::Made(Err(e)) => self.refuse(e),
+        }
+        (Fate::Stay, Vec::new())
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, within: Rect, shared: &Shared) {
+        let theme = &shared.theme;
+        let width = within.width.saturating_sub(4).min(60);
+        let (notice, style) = self.notice(theme);
+        let notice = words::wrap(&notice, width);
+        let rows = 6 + u16::try_from(notice.len()).unwrap_or(0).min(4);
+        let inner = modal::open(frame, within, theme, "New VM", (width, rows));
+        let buffer = frame.buffer_mut();
+        let (name, cursor) = self.name.view(inner.width.saturating_sub(LABEL));
+        let name_at = self.line(buffer, inner, 0, ("Name", Field::Name), &name, theme);
+        let image = choice(self.images.iter().map(|i| i.name.as_str()), self.image);
+        let image_at = self.line(buffer, inner, 1, ("Image", Field::Image), &image, theme);
+        note(buffer, inner, 2, &self.image_note(), theme);
+        let plan = choice(self.plans.iter().map(|p| p.name.as_str()), self.plan);
+        let plan_at = self.line(buffer, inner, 3, ("Plan", Field::Plan), &plan, theme);
+        note(buffer, inner, 4, &self.plan_note(), theme);
+        let first = inner.y + 6.min(inner.height.saturating_sub(u16::try_from(notice.len()).unwrap_or(0)));
+        for (line, y) in notice.iter().zip(first..inner.bottom()) {
+            buffer.set_stringn(inner.x, y, line, usize::from(inner.width), style);
+        }
+        frame.set_cursor_position(match self.focus {
+            Field::Name => (name_at.0 + cursor, name_at.1),
+            Field::Image => image_at,
+            Field::Plan => plan_at,
+        });
     }
 }
 

@@ -143,7 +143,7 @@ fn tabs(shared: &Shared) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let key = super::tabs::Prefix::from(shared.preferences.prefix);
+    let key = super::tabs::key_word(shared.preferences.prefix);
     format!("{key} {}", names.join(" "))
 }
 

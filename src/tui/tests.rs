@@ -1,3 +1,6 @@
+mod account;
+mod admin;
+mod events;
 mod journey;
 mod screens;
 mod updates;

@@ -2,10 +2,14 @@
 
 pub mod bar;
 pub mod columns;
+pub mod confirm;
 pub mod empty;
 pub mod footer;
 pub mod input;
 pub mod modal;
+pub mod panes;
+pub mod secret;
 pub mod scroll;
+pub mod sheet;
 pub mod table;
 pub mod words;

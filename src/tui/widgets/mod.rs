@@ -1,9 +1,11 @@
 //! Small parts that pages are drawn with. They know nothing of VMs.
 
+pub mod area;
 pub mod bar;
 pub mod columns;
 pub mod empty;
 pub mod footer;
+pub mod form;
 pub mod input;
 pub mod modal;
 pub mod scroll;

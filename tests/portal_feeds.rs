@@ -68,7 +68,10 @@ async fn preferences_are_the_accounts_own_and_stay() {
     db.execute("UPDATE preferences SET value = 'Europe/Nowhere' WHERE setting = 'time_zone'", []).unwrap();
     db.execute("INSERT INTO preferences VALUES (?1, 'of_later', 'x')", [alice.user_id()]).unwrap();
     let kept = p.perform(&alice, AccountPrefs {}).await.unwrap();
-    assert_eq!((kept.value(Setting::Theme), kept.value(Setting::TimeZone)), ("contrast".into(), "UTC".into()));
+    assert_eq!(
+        (kept.value(Setting::Theme), kept.value(Setting::TimeZone)),
+        ("contrast".into(), "UTC".into())
+    );
     let asked = EventLs {
         since: None,
         severity: None,
@@ -80,7 +83,9 @@ async fn preferences_are_the_accounts_own_and_stay() {
     let audited = p.perform(&alice, asked).await.unwrap();
     assert_eq!(audited.len(), 4);
     assert_eq!(audited[1].details, serde_json::json!({ "key": "time_zone", "value": "europe/berlin" }));
-    db.execute("DELETE FROM users WHERE name = 'alice'", []).unwrap_err();
+    // They go with the account.
+    db.execute("DELETE FROM users WHERE name = 'alice'", []).unwrap();
+    assert_eq!(count(&db, "SELECT count(*) FROM preferences"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,12 +111,11 @@ async fn a_screen_is_told_of_jobs_step_by_step() {
     // They are kept with the job.
     let kept = p.perform(&alice, JobShow { id: job.id }).await.unwrap();
     assert_eq!(kept.steps, done[0].steps);
-    // What fails tells where, and what was done about it.
+    // What fails tells where.
     driver.fail_next(Op::Start, twarga::error::Error::new(Code::TimedOut, "It took too long."));
     p.perform(&alice, vm_new("db")).await.unwrap();
     let failed = list_where(&mut feed, "failed", |j| j.state == JobState::Failed).await;
-    let last: Vec<_> = failed[0].steps.iter().rev().take(2).map(|s| s.step.as_str()).collect();
-    assert_eq!(last, ["undoing", "starting"]);
+    assert_eq!(failed[0].steps.last().map(|s| s.step.as_str()), Some("starting"));
     // Of bob nothing came to alice.
     make_vm(p, &bob, "web").await;
     let mut his = p.perform(&bob, JobFollow { all: true }).await.unwrap();
@@ -139,7 +143,8 @@ async fn a_hurry_of_jobs_makes_few_lists() {
     let mut before = Instant::now();
     let mut lists = 0;
     loop {
-        let list = tokio::time::timeout(PATIENCE, feed.next()).await.expect("the last list is missing").unwrap();
+        let list =
+            tokio::time::timeout(PATIENCE, feed.next()).await.expect("the last list is missing").unwrap();
         // The first comes at once.
         let since = before.elapsed();
         assert!(lists == 0 || since >= Duration::from_millis(240), "after {since:?}");
@@ -224,9 +229,7 @@ async fn who_comes_and_goes_is_told() {
     let other = portal.sign_in("alice", PASSWORD).await;
     let id = &other.session().id;
     let told = async |feed: &mut twarga::action::session::SessionFeed, there: bool| {
-        let wished = async {
-            while feed.next().await.unwrap().iter().any(|s| s.id == *id) != there {}
-        };
+        let wished = async { while feed.next().await.unwrap().iter().any(|s| s.id == *id) != there {} };
         tokio::time::timeout(PATIENCE, wished).await.expect("nobody tells");
     };
     told(&mut feed, true).await;

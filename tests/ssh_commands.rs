@@ -116,10 +116,15 @@ async fn preferences_are_shown_and_set() {
     assert_eq!(set["prefix"], "ctrl-\\");
     let all = json(&portal.run(&key, "alice", &["account", "prefs", "--json"]).await);
     assert_eq!(all, set);
-    assert_eq!((&all["theme"], &all["mouse"], &all["time_zone"]), (&"dark".into(), &"on".into(), &"UTC".into()));
+    assert_eq!(
+        (&all["theme"], &all["mouse"], &all["time_zone"]),
+        (&"dark".into(), &"on".into(), &"UTC".into())
+    );
     let table = stdout(&portal.run(&key, "alice", &["account", "prefs"]).await);
     assert!(table.contains("theme      dark"), "{table}");
-    for (words, hint) in [(["set", "theme", "drak"], "`dark`"), (["set", "time_zone", "Europe/Berln"], "Berlin")] {
+    for (words, hint) in
+        [(["set", "theme", "drak"], "`dark`"), (["set", "time_zone", "Europe/Berln"], "Berlin")]
+    {
         let out = portal.run(&key, "alice", &[&["account"], &words[..]].concat()).await;
         assert_eq!((status(&out), stdout(&out).as_str()), (2, ""));
         assert!(stderr(&out).contains(hint), "{}", stderr(&out));
@@ -162,7 +167,8 @@ async fn events_come_as_they_happen_until_the_client_hangs_up() {
     assert_eq!(status(&out), 3);
     let line = line_with(&mut plain_lines, "key.rm").await;
     assert!(line.contains("failure  alice") && line.ends_with("No key “99”."), "{line}");
-    let document: serde_json::Value = serde_json::from_str(&line_with(&mut json_lines, "key.rm").await).unwrap();
+    let document: serde_json::Value =
+        serde_json::from_str(&line_with(&mut json_lines, "key.rm").await).unwrap();
     assert_eq!((&document["action"], &document["outcome"]), (&"key.rm".into(), &"failure".into()));
     assert_eq!(document["details"]["key"], "99");
     plain.kill().await.unwrap();

@@ -159,12 +159,15 @@ impl EventFeed {
         let limit = if self.first { self.filter.limit } else { CAUGHT_UP };
         // What is told from here on may be in both, and is left out there.
         self.events = self.events.resubscribe();
-        let mut events = self.portal.store().events(EventFilter { limit, ..self.filter.clone() }).await?;
+        // Where none of them is wanted, the newest still tells what is past.
+        let filter = EventFilter { limit: limit.max(1), ..self.filter.clone() };
+        let mut events = self.portal.store().events(filter).await?;
         self.behind = false;
         let full = events.len() == limit as usize;
         let newest = events.first().map_or(0, |e| e.id);
         events.retain(|e| e.id > self.newest);
         let missed = !self.first && full && events.len() == limit as usize;
+        events.truncate(limit as usize);
         events.reverse();
         self.newest = self.newest.max(newest);
         self.told = self.newest;

@@ -56,7 +56,9 @@ impl<'a> Section<'a> {
         self.with(key, |v| match string(v)? {
             s if s.trim().is_empty() => Err("a name is not empty".into()),
             s if s.chars().count() > longest => Err(format!("a name has at most {longest} characters")),
-            s if s.chars().any(crate::model::text::is_unsafe) => Err("a name has no control characters".into()),
+            s if s.chars().any(crate::model::text::is_unsafe) => {
+                Err("a name has no control characters".into())
+            }
             s => {
                 *to = s;
                 Ok(())

@@ -16,12 +16,21 @@ pub async fn run(stdio: &mut Stdio, console: DuplexStream, name: &str) -> Ended 
     let writer = stdio.writer.clone();
     let hello = format!("Console of {name}. Ctrl-] leaves it; Enter wakes it.\r\n");
     let _ = writer.raw(Bytes::from(hello)).await;
+    carry(stdio, console, Some(LEAVE)).await;
+    // The guest may have left colours or the alternate screen behind.
+    let _ = writer.raw(Bytes::from_static(b"\x1b[0m\x1b[?1049l\x1b[?25h\r\nLeft the console.\r\n")).await;
+    Ended::Status(0)
+}
+
+/// The same without a word, and with another byte that leaves it, or none.
+pub async fn carry(stdio: &mut Stdio, console: DuplexStream, leave: Option<u8>) {
+    let writer = stdio.writer.clone();
     let (mut from, mut to) = tokio::io::split(console);
     let typed = async {
         while let Some(input) = stdio.input.recv().await {
             match input {
                 Input::Data(bytes) => {
-                    let end = bytes.iter().position(|b| *b == LEAVE);
+                    let end = bytes.iter().position(|b| Some(*b) == leave);
                     let before = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
                     // A guest that takes no input must not keep anybody here; a
                     // serial line loses what nobody takes.
@@ -49,7 +58,4 @@ pub async fn run(stdio: &mut Stdio, console: DuplexStream, name: &str) -> Ended 
         () = shown => {}
         () = writer.closed() => {}
     }
-    // The guest may have left colours or the alternate screen behind.
-    let _ = writer.raw(Bytes::from_static(b"\x1b[0m\x1b[?1049l\x1b[?25h\r\nLeft the console.\r\n")).await;
-    Ended::Status(0)
 }

@@ -21,7 +21,7 @@ pub enum Run {
 }
 
 /// OpenSSH's status for a connection that was lost.
-const LOST: u32 = 255;
+pub const LOST: u32 = 255;
 
 /// Runs something in the guest for a person. Ends when the guest closes the
 /// channel, or when the person is gone.

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// The longest name that is looked at.
 const LONGEST: usize = 64;
-/// Letters that a mistyped name may differ by from the one that is offered.
-const FAR: usize = 3;
+/// One of so many letters may be wrong in a name that another is offered for.
+const RIGHT: usize = 3;
 
 /// A zone of the system's database; UTC by default. Clones share it.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ fn nearest(name: &str) -> Option<String> {
     };
     let known = tz::db().available().map(|n| n.as_str().to_owned());
     let measured = known.map(|n| (far(&n), n)).min()?;
-    (measured.0.0 <= FAR && measured.0.0 < city.chars().count()).then_some(measured.1)
+    (measured.0.0 <= city.chars().count() / RIGHT && !city.is_empty()).then_some(measured.1)
 }
 
 #[cfg(test)]

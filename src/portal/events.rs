@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::Portal;
+use super::{Portal, Principal};
 use crate::error::Result;
 use crate::model::text;
 use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
@@ -96,6 +96,27 @@ impl Portal {
         };
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, action, "an event is lost");
+        }
+    }
+
+    /// Writes down that a session ended by a mistake of ours.
+    pub async fn session_broke(&self, who: &Principal, panic: &str) {
+        tracing::error!(user = who.name(), panic, "a session broke");
+        let draft = EventDraft {
+            category: Category::Session,
+            action: "session.broke",
+            outcome: Outcome::Failure,
+            severity: Severity::High,
+            actor: who.name().to_owned(),
+            actor_id: Some(who.user_id()),
+            source_ip: Some(who.session().source_ip.to_string()),
+            target: None,
+            session: Some(who.session().id.clone()),
+            message: String::from("A session broke by a mistake in the portal; its log tells more."),
+            details: json!({ "panic": text::short(panic, LONGEST_WORDS) }),
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "an event is lost");
         }
     }
 

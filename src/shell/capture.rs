@@ -1,6 +1,6 @@
 //! A command for a face that is not a stream: what it would have written, as text.
 
-use super::grammar::{self, AccountVerb, Command, JobVerb, Parsed, VmVerb};
+use super::grammar::{self, AccountVerb, Command, EventVerb, JobVerb, Parsed, VmVerb};
 use crate::model::name::VmRef;
 use crate::portal::{Portal, Principal};
 use crate::term::{self, Ended, Output};
@@ -32,7 +32,8 @@ pub fn kind(line: &[u8]) -> Kind {
     match line.command {
         Command::Exit => Kind::Leave,
         Command::Shell | Command::Account(AccountVerb::Passwd(_)) => Kind::Talks,
-        Command::Job(JobVerb::Watch(_)) => Kind::Talks,
+        // They go on and on.
+        Command::Job(JobVerb::Watch(_)) | Command::Event(EventVerb::Tail(_)) => Kind::Talks,
         Command::Vm(VmVerb::Ssh(ssh)) if ssh.command.is_empty() => Kind::Enter(ssh.name),
         Command::Vm(VmVerb::Ssh(_)) => Kind::Talks,
         Command::Vm(VmVerb::Console(console)) => Kind::Console(console.name),
@@ -108,6 +109,7 @@ mod tests {
             ("vm destroy web1", Kind::Talks),
             ("vm destroy web1 --yes", Kind::Answers),
             ("account passwd", Kind::Talks),
+            ("event tail", Kind::Talks),
         ] {
             assert_eq!(kind(line.as_bytes()), wanted, "{line}");
         }

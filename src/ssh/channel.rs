@@ -13,11 +13,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::entry::Entry;
 use super::flow::{Flow, Inbox, Intake};
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::guest::relay::{self, Run};
 use crate::portal::{Portal, Principal, Session};
 use crate::term::{self, Ended, Input, Output, Stdio, Terminal, WindowSize};
-use crate::{shell, tui};
+use crate::{crash, shell, tui};
 
 /// Variables of one channel, and the length of each.
 const MOST_VARIABLES: usize = 32;
@@ -103,13 +103,24 @@ impl Task {
 
     /// Shows the person what they asked for, until its end.
     async fn face(&self, stdio: &mut Stdio, what: Run, agent: bool) -> Ended {
-        let result = match &self.route {
-            Route::Guest(entry) => self.enter(stdio, entry, what, agent).await,
-            Route::Portal => self.portal_face(stdio, what).await,
-        };
-        match result {
-            Ok(ended) => ended,
-            Err(e) => {
+        let shown = crash::contain(async {
+            match &self.route {
+                Route::Guest(entry) => self.enter(stdio, entry, what, agent).await,
+                Route::Portal => self.portal_face(stdio, what).await,
+            }
+        });
+        match shown.await {
+            Ok(Ok(ended)) => ended,
+            Err(panic) => {
+                self.portal.session_broke(&self.who, &panic).await;
+                if stdio.terminal.is_some() {
+                    let _ = stdio.writer.raw(tui::screen::leave()).await;
+                }
+                let words = "Something in the portal broke, and this session with it. What was begun goes on; sign in again.\n";
+                let _ = stdio.writer.err(words).await;
+                Ended::Status(Exit::Failed as u32)
+            }
+            Ok(Err(e)) => {
                 let _ = stdio.writer.err(format!("{e}\n")).await;
                 Ended::Status(e.exit() as u32)
             }

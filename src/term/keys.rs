@@ -172,6 +172,11 @@ impl Keys {
         self.ready.pop_front()
     }
 
+    /// Takes bytes that somebody else had first.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.take(Some(Input::Data(bytes::Bytes::copy_from_slice(bytes))));
+    }
+
     fn take(&mut self, got: Option<Input>) {
         match got {
             Some(Input::Data(bytes)) => {

@@ -5,12 +5,12 @@ use std::fmt;
 
 use super::command::CommandLine;
 use super::effect::{Effect, HandOver, Way};
+use super::feeds;
 use super::help::Help;
 use super::keymap::{self, Binding, Hint};
 use super::output::Output;
 use super::page::{Entry, Fate, News, Overlay, Page, Shared};
 use super::pages::PAGES;
-use super::feeds;
 use crate::error::Error;
 use crate::model::{Job, JobState, Vm};
 use crate::portal::VmSample;
@@ -167,7 +167,13 @@ pub static KEYS: &[Binding<Global>] = &[
         help: "a page by its number; the page before, the next",
         command: Global::Next,
     },
-    Binding { keys: &[Key::Char('['), Key::Alt('p')], shown: "", word: "", help: "", command: Global::Before },
+    Binding {
+        keys: &[Key::Char('['), Key::Alt('p')],
+        shown: "",
+        word: "",
+        help: "",
+        command: Global::Before,
+    },
     Binding {
         keys: &[Key::Ctrl('l')],
         shown: "Ctrl-L",
@@ -496,14 +502,21 @@ fn on_global_key(model: &mut Model, key: &Key) -> Vec<Effect> {
             vec![Effect::Open(Box::new(Help::new(title, page)))]
         }
         Some(Global::Command) => {
-            let names = model.shared.vms.rows().iter().map(|row| model.shared.short_name(&row.vm.full_name()).to_owned());
+            let names = model
+                .shared
+                .vms
+                .rows()
+                .iter()
+                .map(|row| model.shared.short_name(&row.vm.full_name()).to_owned());
             let pages = model.entries().map(|e| e.word.to_owned());
             vec![Effect::Open(Box::new(CommandLine::new(&model.history, names.collect(), pages.collect())))]
         }
         Some(Global::Quit) => vec![Effect::Quit],
         Some(Global::Redraw) => vec![Effect::Redraw],
         Some(Global::Next) => model.go((model.front + 1) % model.pages.len().max(1)),
-        Some(Global::Before) => model.go((model.front + model.pages.len().max(1) - 1) % model.pages.len().max(1)),
+        Some(Global::Before) => {
+            model.go((model.front + model.pages.len().max(1) - 1) % model.pages.len().max(1))
+        }
         None => {
             // Esc takes the message away, where it means nothing else.
             if *key == Key::Esc {

@@ -75,7 +75,13 @@ impl Overlay for CommandLine {
             let above = Rect { y: y - 1, height: 1, ..within };
             frame.render_widget(Clear, above);
             let words = text::short(&self.offered.join("  "), usize::from(within.width));
-            frame.buffer_mut().set_stringn(within.x, y - 1, words, usize::from(within.width), shared.theme.muted);
+            frame.buffer_mut().set_stringn(
+                within.x,
+                y - 1,
+                words,
+                usize::from(within.width),
+                shared.theme.muted,
+            );
         }
         frame.set_cursor_position((within.x + cursor, y));
     }

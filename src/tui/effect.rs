@@ -58,8 +58,10 @@ pub enum Effect {
     Redraw,
     /// Give the terminal away for a while.
     HandOver(HandOver),
-    /// End.
+    /// End; something that runs in a tab is asked about first.
     Quit,
+    /// End, whatever runs.
+    Leave,
 }
 
 /// What gets the whole terminal for a while.
@@ -82,9 +84,7 @@ impl Task {
     pub fn new<A: Action>(action: A, then: impl FnOnce(Result<A::Output>) -> Msg + Send + 'static) -> Task {
         Task {
             what: label(&action),
-            run: Box::new(|portal, who| {
-                Box::pin(async move { then(portal.perform(&who, action).await) })
-            }),
+            run: Box::new(|portal, who| Box::pin(async move { then(portal.perform(&who, action).await) })),
         }
     }
 
@@ -121,7 +121,11 @@ pub struct Feed {
 impl Feed {
     /// Performs the action and hands what it gave to `tell`, which runs until
     /// nobody listens.
-    pub fn new<A, F>(word: &'static str, action: A, tell: impl FnOnce(Result<A::Output>, Teller) -> F + Send + 'static) -> Feed
+    pub fn new<A, F>(
+        word: &'static str,
+        action: A,
+        tell: impl FnOnce(Result<A::Output>, Teller) -> F + Send + 'static,
+    ) -> Feed
     where
         A: Action,
         F: Future<Output = ()> + Send + 'static,

@@ -27,6 +27,7 @@ pub struct Help {
 impl Help {
     /// Of a page with that title and those keys.
     pub fn new(title: &str, page: Vec<Hint>) -> Help {
+        crate::crash::mishap("tui.help");
         let mut lines = page;
         lines.push(("", ""));
         lines.extend(keymap::help(app::KEYS));
@@ -52,7 +53,13 @@ impl Overlay for Help {
         for ((key, words), y) in self.lines.iter().skip(shown).zip(inner.y..inner.bottom()) {
             buffer.set_stringn(inner.x, y, key, usize::from(inner.width), shared.theme.key);
             let room = usize::from(inner.width.saturating_sub(KEYS));
-            buffer.set_stringn(inner.x + KEYS.min(inner.width), y, text::short(words, room), room, Style::new());
+            buffer.set_stringn(
+                inner.x + KEYS.min(inner.width),
+                y,
+                text::short(words, room),
+                room,
+                Style::new(),
+            );
         }
         self.scroll.draw_more(frame, inner, &shared.theme);
         frame.set_cursor_position((inner.x, inner.y));

@@ -97,7 +97,8 @@ impl Live {
         let place = Arc::clone(&self.running).try_acquire_owned().ok();
         if place.is_none() {
             let tell = self.tell.clone();
-            let e = Error::new(Code::VmBusy, "Too much is under way in this session.").hint("Wait for some of it.");
+            let e = Error::new(Code::VmBusy, "Too much is under way in this session.")
+                .hint("Wait for some of it.");
             self.watchers.spawn(async move {
                 let _ = tell.send(Msg::Failed(e)).await;
             });

@@ -12,6 +12,7 @@
 pub mod app;
 mod clipboard;
 mod command;
+pub mod confirm;
 pub mod effect;
 mod feeds;
 mod help;
@@ -22,10 +23,12 @@ pub mod page;
 pub mod pages;
 pub mod roster;
 pub mod screen;
+pub mod tabs;
 pub mod theme;
 pub mod view;
 pub mod widgets;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,12 +46,14 @@ use crate::model::{Permission, text};
 use crate::portal::{Portal, Principal};
 use crate::shell;
 use crate::term::keys::{Event, Key, Keys};
-use crate::term::{Ended, Gone, Stdio, WindowSize};
-use app::{Model, Msg};
+use crate::term::{Ended, Gone, Input, Stdio, WindowSize};
+use app::{Model, Mood, Msg};
+use confirm::Confirm;
 use effect::{Effect, HandOver, Way};
 use live::Live;
 use page::{Me, Shared};
 use screen::Screen;
+use tabs::{Modes, Prefs, Step, Tabs, Through};
 use theme::Depth;
 
 /// At most 15 frames a second.
@@ -97,6 +102,27 @@ struct App {
     aside: Vec<u8>,
     /// What gets the whole terminal next.
     hand_over: Option<HandOver>,
+    /// VMs that are entered.
+    tabs: Tabs,
+    /// The modes that the terminal is in for a guest.
+    modes: Modes,
+}
+
+/// What wakes the loop.
+enum Woken {
+    /// The person did something, and a page is in front.
+    Heard(Event),
+    /// The same, of a tab.
+    Typed(Option<Input>),
+    /// A tab has waited long enough for a next byte.
+    Silence,
+    /// A tab has something new.
+    Guest,
+    Told(Msg),
+    /// The portal says something.
+    Said(String),
+    Frame,
+    Gone,
 }
 
 impl App {
@@ -111,6 +137,8 @@ impl App {
         };
         let name = text::clean(&portal.config().name);
         let start = preferences.start.as_str();
+        let door = Arc::new(Through::new(portal, who));
+        let tabs = Tabs::new(Prefs::of(stdio, &preferences), door, size);
         let shared = Shared::new(name, me, size, preferences, Depth::at(stdio));
         let mut model = Model::new(shared, start);
         if let Some(e) = lost {
@@ -129,6 +157,8 @@ impl App {
             spoilt: false,
             aside: Vec::new(),
             hand_over: None,
+            tabs,
+            modes: Modes::default(),
         }
     }
 
@@ -139,8 +169,8 @@ impl App {
             return leave;
         }
         loop {
-            let mouse = self.model.shared.preferences.mouse == Switch::On;
-            if stdio.writer.raw(screen::enter(mouse)).await.is_err() {
+            self.modes = Modes::default();
+            if stdio.writer.raw(screen::enter(self.wants_mouse())).await.is_err() {
                 return Leave::Gone;
             }
             self.screen.clear();
@@ -187,97 +217,229 @@ impl App {
     async fn show_until_left(&mut self, stdio: &mut Stdio) -> Option<Leave> {
         let mut dirty = true;
         let mut next_frame = Instant::now();
+        let guests = self.tabs.changed();
         loop {
-            let msg = tokio::select! {
-                event = self.keys.next(&mut stdio.input) => match self.heard(stdio, event) {
-                    Ok(msg) => Some(msg),
-                    Err(leave) => return Some(leave),
-                },
-                Some(msg) = self.told.recv() => Some(msg),
-                Ok(text) = self.said.recv() => {
-                    // It is written to the terminal too, just about now.
-                    self.spoilt = true;
-                    next_frame = Instant::now() + AFTER_WORDS;
-                    Some(Msg::Said(text))
-                }
-                () = tokio::time::sleep_until(next_frame), if dirty => None,
-                () = stdio.writer.closed() => return Some(Leave::Gone),
+            let in_tabs = self.tabs.are_in_front();
+            let silence = self.tabs.silence_at();
+            let woken = tokio::select! {
+                woken = listen(&mut self.keys, &mut stdio.input, in_tabs) => woken,
+                () = until(silence), if silence.is_some() => Woken::Silence,
+                () = guests.notified() => Woken::Guest,
+                Some(msg) = self.told.recv() => Woken::Told(msg),
+                Ok(text) = self.said.recv() => Woken::Said(text),
+                () = tokio::time::sleep_until(next_frame), if dirty => Woken::Frame,
+                () = stdio.writer.closed() => Woken::Gone,
             };
-            match msg {
-                Some(msg) => {
-                    let effects = app::update(&mut self.model, msg);
-                    if let Some(leave) = self.carry_out(effects) {
-                        return Some(leave);
-                    }
-                    if self.hand_over.is_some() {
-                        return None;
-                    }
-                    dirty = true;
+            if let Woken::Frame = woken {
+                next_frame = Instant::now() + FRAME;
+                // Whoever does not read gets no more frames, and the latest when they do.
+                dirty = stdio.writer.is_full();
+                if !dirty && self.show(stdio).await.is_err() {
+                    return Some(Leave::Gone);
                 }
-                None => {
-                    next_frame = Instant::now() + FRAME;
-                    // Whoever does not read gets no more frames, and the latest when they do.
-                    dirty = stdio.writer.is_full();
-                    if !dirty && self.show(stdio).await.is_err() {
-                        return Some(Leave::Gone);
-                    }
-                }
+                continue;
             }
+            if let Woken::Said(_) = woken {
+                // It is written to the terminal too, just about now.
+                self.spoilt = true;
+                next_frame = Instant::now() + AFTER_WORDS;
+            }
+            if let Some(leave) = self.take(stdio, woken) {
+                return Some(leave);
+            }
+            if self.hand_over.is_some() {
+                return None;
+            }
+            dirty = true;
         }
+    }
+
+    /// Takes what has happened into account.
+    fn take(&mut self, stdio: &mut Stdio, woken: Woken) -> Option<Leave> {
+        match woken {
+            Woken::Heard(event) => match self.heard(stdio, event) {
+                Ok(Some(msg)) => self.tell(msg),
+                Ok(None) => None,
+                Err(leave) => Some(leave),
+            },
+            Woken::Typed(input) => self.typed(stdio, input),
+            Woken::Silence => {
+                let steps = self.tabs.on_silence();
+                self.step(steps)
+            }
+            Woken::Guest => {
+                let steps = self.tabs.settle();
+                self.step(steps)
+            }
+            Woken::Told(msg) => self.tell(msg),
+            Woken::Said(text) => self.tell(Msg::Said(text)),
+            Woken::Frame => None,
+            Woken::Gone => Some(Leave::Gone),
+        }
+    }
+
+    fn tell(&mut self, msg: Msg) -> Option<Leave> {
+        let effects = app::update(&mut self.model, msg);
+        self.carry_out(effects)
     }
 
     async fn show(&mut self, stdio: &Stdio) -> Result<(), Gone> {
-        if !self.aside.is_empty() {
-            stdio.writer.raw(Bytes::from(std::mem::take(&mut self.aside))).await?;
+        let modes = self.tabs.modes();
+        if modes != self.modes {
+            self.aside.extend_from_slice(&modes.since(self.modes));
+            if !self.tabs.are_in_front() {
+                self.aside.extend_from_slice(screen::mouse(self.wants_mouse()).as_bytes());
+            }
+            self.modes = modes;
         }
-        match self.frame() {
-            Some(frame) => stdio.writer.raw(frame).await,
-            None => Ok(()),
+        let mut bytes = std::mem::take(&mut self.aside);
+        bytes.extend(self.frame().into_iter().flatten());
+        if bytes.is_empty() {
+            return Ok(());
         }
+        stdio.writer.raw(Bytes::from(bytes)).await
     }
 
-    fn heard(&mut self, stdio: &mut Stdio, event: Event) -> Result<Msg, Leave> {
+    fn wants_mouse(&self) -> bool {
+        self.model.shared.preferences.mouse == Switch::On
+    }
+
+    fn heard(&mut self, stdio: &mut Stdio, event: Event) -> Result<Option<Msg>, Leave> {
         match event {
-            Event::Key(key) => Ok(Msg::Key(key)),
+            // The key that begins a command in a tab leads back there.
+            Event::Key(Key::Ctrl(c))
+                if c == self.model.shared.preferences.prefix.key()
+                    && self.model.overlays.is_empty()
+                    && self.tabs.come_back() =>
+            {
+                Ok(None)
+            }
+            Event::Key(key) => Ok(Some(Msg::Key(key))),
             Event::Resize(size) => {
                 stdio.resized(size);
-                self.screen.resize(size);
-                Ok(Msg::Resize(size))
+                self.resize(size);
+                Ok(None)
             }
             Event::Eof => Err(Leave::Quit),
             Event::Gone => Err(Leave::Gone),
         }
     }
 
+    /// Bytes for a tab, as they come.
+    fn typed(&mut self, stdio: &mut Stdio, input: Option<Input>) -> Option<Leave> {
+        match input {
+            Some(Input::Data(bytes)) => {
+                let steps = self.tabs.on_bytes(&bytes);
+                self.step(steps)
+            }
+            Some(Input::Resize(size)) => {
+                stdio.resized(size);
+                self.resize(size);
+                None
+            }
+            Some(Input::Signal(_)) => None,
+            Some(Input::Eof) => Some(Leave::Quit),
+            None => Some(Leave::Gone),
+        }
+    }
+
+    /// Does what tabs want of the screen.
+    fn step(&mut self, steps: Vec<Step>) -> Option<Leave> {
+        for step in steps {
+            match step {
+                Step::ToList(rest) => self.keys.push(&rest),
+                Step::Copy(text) => {
+                    self.aside.extend(clipboard::copy(&text));
+                    let lines = text.lines().count();
+                    let said = if lines == 1 {
+                        String::from("Copied a line.")
+                    } else {
+                        format!("Copied {lines} lines.")
+                    };
+                    self.model.say(Mood::Plain, said, "");
+                }
+                Step::Say(text) => {
+                    let timer = self.model.say(Mood::Plain, text, "");
+                    self.live.carry_out(timer);
+                }
+            }
+        }
+        None
+    }
+
     fn resize(&mut self, size: WindowSize) {
         self.screen.resize(size);
+        self.tabs.resize(size);
         app::update(&mut self.model, Msg::Resize(size));
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Leave> {
         for effect in effects {
             match effect {
-                Effect::Quit => return Some(Leave::Quit),
+                Effect::Quit => {
+                    let running = self.tabs.running();
+                    if running.is_empty() {
+                        return Some(Leave::Quit);
+                    }
+                    let question = format!("Leaving ends what runs in {}. Leave?", running.join(", "));
+                    let ask = Confirm::new("Leave", question, vec![Effect::Leave]);
+                    self.model.overlays.push(Box::new(ask));
+                }
+                Effect::Leave => return Some(Leave::Quit),
                 Effect::Redraw => {
-                    let mouse = self.model.shared.preferences.mouse == Switch::On;
-                    self.aside.extend_from_slice(screen::mouse(mouse).as_bytes());
+                    self.aside.extend_from_slice(screen::mouse(self.wants_mouse()).as_bytes());
+                    self.tabs.prefer(&self.model.shared.preferences);
                     self.screen.clear();
                 }
                 Effect::Copy(text) => self.aside.extend(clipboard::copy(&text)),
                 Effect::HandOver(what) => self.hand_over = Some(what),
-                Effect::Tab(name, way) => self.hand_over = Some(HandOver::Vm(name, way)),
+                Effect::Tab(name, way) => self.enter(name, way),
                 effect => self.live.carry_out(effect),
             }
         }
         None
     }
 
+    /// Brings the VM's tab to the front; a new one, if there is none.
+    fn enter(&mut self, name: VmRef, way: Way) {
+        // What was typed after the key that led here was not meant for the list.
+        self.keys = Keys::new();
+        if let Some(id) = self.tabs.find(&name, way) {
+            return self.tabs.bring(id);
+        }
+        if let Err(e) = self.tabs.open(name, way) {
+            let timer = self.model.complain(e);
+            self.live.carry_out(timer);
+        }
+    }
+
     fn frame(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.spoilt) {
             self.screen.clear();
         }
-        let model = &mut self.model;
+        let (model, tabs) = (&mut self.model, &mut self.tabs);
+        if tabs.are_in_front() {
+            return self.screen.draw(|frame| {
+                let (area, theme) = (frame.area(), model.shared.theme);
+                tabs.draw(frame, area, &theme);
+                view::draw_toast_over(frame, model);
+            });
+        }
+        model.shared.tabs = tabs.list();
         self.screen.draw(|frame| view::draw(frame, model))
+    }
+}
+
+/// Waits for the person: for keys, or for bytes as they come.
+async fn listen(keys: &mut Keys, input: &mut mpsc::Receiver<Input>, raw: bool) -> Woken {
+    if raw { Woken::Typed(input.recv().await) } else { Woken::Heard(keys.next(input).await) }
+}
+
+/// Waits until then; for ever, if there is no such time.
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -12,6 +12,7 @@ use ratatui::layout::Rect;
 use super::effect::Effect;
 use super::keymap::Hint;
 use super::roster::Roster;
+use super::tabs::Listed;
 use super::theme::{Depth, Theme};
 use crate::model::{Job, Preferences, Role, Vm};
 use crate::term::WindowSize;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub jobs: BTreeMap<i64, Job>,
     /// The latest jobs, the newest first: of everybody, if the VMs are.
     pub recent: Vec<Job>,
+    /// The VMs that are entered in tabs.
+    pub tabs: Vec<Listed>,
     /// How they want the screen to be.
     pub preferences: Preferences,
     /// How many colours their terminal says it has.
@@ -61,6 +64,7 @@ impl Shared {
             vms: Roster::new(false),
             jobs: BTreeMap::new(),
             recent: Vec::new(),
+            tabs: Vec::new(),
             theme: Theme::wanted(&preferences, depth),
             preferences,
             depth,

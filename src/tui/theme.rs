@@ -163,7 +163,8 @@ impl Shades {
                 accent: Color::LightCyan,
                 good: Color::LightGreen,
                 warn: Color::LightYellow,
-                bad: Color::LightRed,
+                // No red is light enough for strong contrast; bold it is in either case.
+                bad: if palette == Palette::Dark { Color::LightRed } else { Color::White },
                 muted: Color::Gray,
                 border: Color::Gray,
             },
@@ -176,6 +177,16 @@ impl Shades {
                 bad: Color::Red,
                 muted: Color::Black,
                 border: Color::Black,
+            },
+            // Of the 256 few do on black and on white.
+            (Palette::Auto, Depth::Indexed) => Shades {
+                accent: Color::Indexed(31),
+                good: Color::Indexed(28),
+                warn: Color::Indexed(130),
+                bad: Color::Indexed(161),
+                muted: Color::Indexed(243),
+                border: Color::Indexed(243),
+                ..AUTO
             },
             (Palette::Auto | Palette::Mono, _) => AUTO,
             (Palette::Dark, _) => DARK,

@@ -73,6 +73,18 @@ pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     theme.paint(frame.buffer_mut());
 }
 
+/// Draws the toast alone, in the last row, over whatever is there.
+pub fn draw_toast_over(frame: &mut Frame<'_>, model: &Model) {
+    let Some(toast) = &model.toast else { return };
+    let area = frame.area();
+    let theme = &model.shared.theme;
+    let line = text::short(&format!(" {} {}", toast.text, toast.hint), usize::from(area.width));
+    let row = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
+    frame.render_widget(ratatui::widgets::Clear, row);
+    let style = if toast.mood == Mood::Bad { theme.bad } else { theme.accent };
+    frame.buffer_mut().set_stringn(row.x, row.y, line, usize::from(row.width), style);
+}
+
 /// Whose screen it is, where one is, and how many VMs there are.
 fn header(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
     let width = usize::from(area.width);
@@ -104,6 +116,35 @@ fn pages(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
         let room = usize::from(area.width.saturating_sub(at));
         frame.buffer_mut().set_stringn(at, area.y, label, room, style);
     }
+    let used = places(model, area.width)
+        .last()
+        .map_or(0, |(x, _, label)| x + u16::try_from(text::columns(label)).unwrap_or(0));
+    let tabs = tabs(&model.shared);
+    let room = usize::from(area.width.saturating_sub(used + 1));
+    if !tabs.is_empty() && room > 8 {
+        let tabs = text::short(&tabs, room);
+        let at = area.width - u16::try_from(text::columns(&tabs)).unwrap_or(0);
+        let news = model.shared.tabs.iter().any(|tab| tab.news || tab.bell);
+        let style = if news { theme.warn } else { theme.accent };
+        frame.buffer_mut().set_stringn(at, area.y, tabs, room, style);
+    }
+}
+
+/// The tabs, and the key that leads to them: `Ctrl-] web1 db1*`.
+fn tabs(shared: &Shared) -> String {
+    let mark = |tab: &super::tabs::Listed| match (tab.ended, tab.bell, tab.news) {
+        (true, ..) => "✗",
+        (_, true, _) => "!",
+        (.., true) => "*",
+        _ => "",
+    };
+    let names: Vec<String> =
+        shared.tabs.iter().map(|tab| format!("{}{}", shared.short_name(&tab.name), mark(tab))).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let key = super::tabs::Prefix::from(shared.preferences.prefix);
+    format!("{key} {}", names.join(" "))
 }
 
 /// Where each page stands in the row of pages: its column, its word, its label.

@@ -250,9 +250,10 @@ fn nothing(table: &Table<Arc<Row>>, shared: &Shared) -> (String, String) {
     match &shared.vms.source {
         Source::Waiting => (String::from("Looking for VMs…"), String::new()),
         Source::Lost(why) => (why.clone(), String::from("Trying again every few seconds.")),
-        Source::Live if !shared.vms.rows().is_empty() => {
-            (format!("Nothing here holds “{}”.", text::short(&table.filter(), 30)), String::from("Esc shows all."))
-        }
+        Source::Live if !shared.vms.rows().is_empty() => (
+            format!("Nothing here holds “{}”.", text::short(&table.filter(), 30)),
+            String::from("Esc shows all."),
+        ),
         Source::Live => (String::from("No VMs yet."), String::from("Press n to make one.")),
     }
 }

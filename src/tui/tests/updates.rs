@@ -50,7 +50,8 @@ fn the_selection_stays_on_its_vm_and_then_on_its_place() {
 #[test]
 fn enter_and_console_want_a_running_vm() {
     let mut model = with_vms(80, 24);
-    let tab = |way| vec![format!("Tab({:?}, {way})", "web1.alice".parse::<crate::model::name::VmRef>().unwrap())];
+    let tab =
+        |way| vec![format!("Tab({:?}, {way})", "web1.alice".parse::<crate::model::name::VmRef>().unwrap())];
     assert_eq!(press(&mut model, "\r"), tab("Shell"));
     assert_eq!(press(&mut model, "c"), tab("Console"));
     press(&mut model, "j\r");
@@ -164,7 +165,10 @@ fn everybodys_only_for_those_who_may() {
     press(&mut model, "a");
     assert_eq!(toast(&model), "Your role shows you your own VMs only.");
     let mut model = super::model(Role::Admin, 80, 24);
-    assert_eq!(press(&mut model, "a"), ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"]);
+    assert_eq!(
+        press(&mut model, "a"),
+        ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"]
+    );
     update(&mut model, Msg::Vms { all: false, list: some_vms() });
     assert!(model.shared.vms.rows().is_empty(), "an answer to what is not asked any more");
     let list =

@@ -129,7 +129,7 @@ fn the_nearest_colour_is_taken() {
         (Color::Rgb(0, 0, 0), 16, Color::Black),
         (Color::Rgb(255, 255, 255), 231, Color::White),
         (Color::Rgb(255, 0, 0), 196, Color::LightRed),
-        (Color::Rgb(96, 134, 0), 64, Color::Green),
+        (Color::Rgb(2, 174, 1), 34, Color::Green),
         (Color::Rgb(119, 118, 119), 243, Color::DarkGray),
         (Color::Rgb(250, 250, 10), 226, Color::LightYellow),
         (Color::Rgb(10, 10, 240), 21, Color::Blue),

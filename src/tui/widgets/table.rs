@@ -85,7 +85,12 @@ pub enum Command {
     Filter,
 }
 
-const fn key(keys: &'static [Key], shown: &'static str, help: &'static str, command: Command) -> Binding<Command> {
+const fn key(
+    keys: &'static [Key],
+    shown: &'static str,
+    help: &'static str,
+    command: Command,
+) -> Binding<Command> {
     Binding { keys, shown, word: "", help, command }
 }
 
@@ -116,7 +121,13 @@ enum Filter {
 
 static FILTER_KEYS: &[Binding<Filter>] = &[
     Binding { keys: &[Key::Enter], shown: "Enter", word: "keep", help: "", command: Filter::Keep },
-    Binding { keys: &[Key::Esc, Key::Ctrl('c')], shown: "Esc", word: "show all", help: "", command: Filter::Clear },
+    Binding {
+        keys: &[Key::Esc, Key::Ctrl('c')],
+        shown: "Esc",
+        word: "show all",
+        help: "",
+        command: Filter::Clear,
+    },
     Binding { keys: &[Key::Up], shown: "↑ ↓", word: "select", help: "", command: Filter::Up },
     Binding { keys: &[Key::Down], shown: "", word: "", help: "", command: Filter::Down },
 ];
@@ -203,8 +214,12 @@ impl<R: Item> Table<R> {
             wanted.iter().all(|w| words.contains(w))
         };
         let rows = &self.rows;
-        self.visible =
-            rows.iter().enumerate().filter(|(_, row)| wanted.is_empty() || holds(row)).map(|(i, _)| i).collect();
+        self.visible = rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| wanted.is_empty() || holds(row))
+            .map(|(i, _)| i)
+            .collect();
         if let Some((column, reverse)) = self.sort
             && let Some(column) = self.columns.get(column)
         {
@@ -471,7 +486,8 @@ impl<R: Item> Table<R> {
             .columns
             .iter()
             .map(|column| {
-                let cells = self.visible().take(MEASURED).map(|row| text::columns(&(column.cell)(row, shared)));
+                let cells =
+                    self.visible().take(MEASURED).map(|row| text::columns(&(column.cell)(row, shared)));
                 // There is always room for the sort's arrow.
                 let longest = cells.max().unwrap_or(0).max(column.title.len());
                 let most = u16::try_from(longest).unwrap_or(u16::MAX);

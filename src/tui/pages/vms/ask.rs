@@ -5,9 +5,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::Verb;
 use crate::model::name::VmRef;
 use crate::term::keys::Key;
-use super::Verb;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::page::{Fate, Overlay, Shared};

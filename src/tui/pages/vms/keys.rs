@@ -60,7 +60,9 @@ pub fn fits(state: VmState, command: Command) -> bool {
         Command::Start => matches!(state, VmState::Stopped | VmState::Error),
         Command::Stop | Command::Restart => matches!(state, VmState::Running | VmState::Paused),
         Command::Resume => state == VmState::Paused,
-        Command::Destroy | Command::Copy | Command::Open | Command::Close | Command::New | Command::All => true,
+        Command::Destroy | Command::Copy | Command::Open | Command::Close | Command::New | Command::All => {
+            true
+        }
     }
 }
 
@@ -68,9 +70,7 @@ pub fn fits(state: VmState, command: Command) -> bool {
 pub fn applies(page: &Vms, shared: &Shared, command: Command) -> bool {
     let chosen = page.table.chosen();
     let some = |idle: bool| {
-        chosen.iter().any(|row| {
-            fits(row.vm.state, command) && !(idle && shared.job_of(&row.vm).is_some())
-        })
+        chosen.iter().any(|row| fits(row.vm.state, command) && !(idle && shared.job_of(&row.vm).is_some()))
     };
     match command {
         Command::Enter | Command::Console | Command::Copy => some(false),

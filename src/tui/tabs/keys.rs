@@ -1,0 +1,189 @@
+//! The keys of tabs: what each does, once, for whoever presses it, for the bar
+//! and for the help.
+
+use std::fmt;
+
+use crate::model::preferences;
+use crate::term::keys::Key;
+use crate::tui::keymap::Binding;
+
+/// What a key does after the prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Next,
+    Previous,
+    Number,
+    Another,
+    Columns,
+    Rows,
+    Zoom,
+    FirstPane,
+    SecondPane,
+    OtherPane,
+    Scroll,
+    Close,
+    List,
+    Help,
+}
+
+const fn bind<C>(
+    keys: &'static [Key],
+    shown: &'static str,
+    word: &'static str,
+    help: &'static str,
+    command: C,
+) -> Binding<C> {
+    Binding { keys, shown, word, help, command }
+}
+
+use Key::Char;
+
+const DIGITS: &[Key] =
+    &[Char('1'), Char('2'), Char('3'), Char('4'), Char('5'), Char('6'), Char('7'), Char('8'), Char('9')];
+
+/// The keys after the prefix.
+pub(super) static KEYS: &[Binding<Command>] = &[
+    bind(&[Char('d'), Key::Esc], "d", "list", "back to the list; tabs live on", Command::List),
+    bind(&[Char('n'), Key::Ctrl('n'), Key::Tab], "n", "next", "the next tab", Command::Next),
+    bind(&[Char('p'), Key::Ctrl('p'), Key::BackTab], "p", "previous", "the tab before", Command::Previous),
+    bind(DIGITS, "1…9", "", "the tab of that number", Command::Number),
+    bind(&[Char('c')], "c", "another", "another shell in the same VM", Command::Another),
+    bind(&[Char('[')], "[", "scroll", "scroll back, search, copy (so does Page up)", Command::Scroll),
+    bind(&[Key::PageUp], "PgUp", "", "", Command::Scroll),
+    bind(&[Char('|')], "|", "split", "two tabs side by side", Command::Columns),
+    bind(&[Char('-')], "-", "", "two tabs, one over the other", Command::Rows),
+    bind(&[Char('o')], "o", "", "the other of two", Command::OtherPane),
+    bind(&[Key::Left, Key::Up], "← ↑", "", "the first of two", Command::FirstPane),
+    bind(&[Key::Right, Key::Down], "→ ↓", "", "the second of two", Command::SecondPane),
+    bind(&[Char('z')], "z", "", "one of two on the whole screen, and back", Command::Zoom),
+    bind(&[Char('x')], "x", "close", "close the tab", Command::Close),
+    bind(&[Char('?'), Key::F(1)], "?", "help", "these keys", Command::Help),
+];
+
+/// What a key does while one scrolls back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Move {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Search,
+    Older,
+    Newer,
+    Mark,
+    Copy,
+    Leave,
+}
+
+/// The keys while one scrolls back.
+pub(super) static SCROLL_KEYS: &[Binding<Move>] = &[
+    bind(&[Key::Up, Char('k'), Key::Ctrl('p')], "↑", "", "a line up", Move::Up),
+    bind(&[Key::Down, Char('j'), Key::Ctrl('n')], "↓", "", "a line down", Move::Down),
+    bind(&[Key::PageUp, Key::Ctrl('b')], "PgUp", "", "a page up", Move::PageUp),
+    bind(&[Key::PageDown, Key::Ctrl('f')], "PgDn", "", "a page down", Move::PageDown),
+    bind(&[Char('g'), Key::Home], "g", "", "the oldest line", Move::First),
+    bind(&[Char('G'), Key::End], "G", "", "the newest line", Move::Last),
+    bind(&[Char('/')], "/", "search", "search, towards older lines first", Move::Search),
+    bind(&[Char('n')], "n", "", "the next older line that matches", Move::Older),
+    bind(&[Char('N')], "N", "", "the next newer one", Move::Newer),
+    bind(&[Char(' '), Char('v')], "Space", "mark", "mark lines from here on", Move::Mark),
+    bind(&[Key::Enter, Char('y')], "Enter", "copy", "copy the marked lines, or this one", Move::Copy),
+    bind(&[Key::Esc, Char('q'), Key::Ctrl('c')], "q", "back", "back to what happens now", Move::Leave),
+];
+
+/// The key that begins every command of tabs: a control byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix(u8);
+
+impl Default for Prefix {
+    /// Ctrl-], as telnet and the console have it.
+    fn default() -> Self {
+        Prefix(0x1d)
+    }
+}
+
+/// How the control bytes are written for people, from 0 on.
+const NAMES: [&str; 32] = [
+    "Ctrl-Space",
+    "Ctrl-A",
+    "Ctrl-B",
+    "Ctrl-C",
+    "Ctrl-D",
+    "Ctrl-E",
+    "Ctrl-F",
+    "Ctrl-G",
+    "Ctrl-H",
+    "Ctrl-I",
+    "Ctrl-J",
+    "Ctrl-K",
+    "Ctrl-L",
+    "Ctrl-M",
+    "Ctrl-N",
+    "Ctrl-O",
+    "Ctrl-P",
+    "Ctrl-Q",
+    "Ctrl-R",
+    "Ctrl-S",
+    "Ctrl-T",
+    "Ctrl-U",
+    "Ctrl-V",
+    "Ctrl-W",
+    "Ctrl-X",
+    "Ctrl-Y",
+    "Ctrl-Z",
+    "Ctrl-[",
+    "Ctrl-\\",
+    "Ctrl-]",
+    "Ctrl-^",
+    "Ctrl-_",
+];
+impl Prefix {
+    /// The byte that it sends.
+    pub fn byte(self) -> u8 {
+        self.0
+    }
+
+    /// How it is written, such as `Ctrl-]`.
+    pub fn shown(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).copied().unwrap_or("Ctrl-]")
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl From<preferences::Prefix> for Prefix {
+    fn from(chosen: preferences::Prefix) -> Self {
+        // Control takes the upper bits away.
+        Prefix(u8::try_from(chosen.key()).unwrap_or(b']') & 0x1f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_control_byte() {
+        for (word, byte, shown) in
+            [("ctrl-]", 0x1d, "Ctrl-]"), ("ctrl-b", 2, "Ctrl-B"), ("ctrl-^", 0x1e, "Ctrl-^")]
+        {
+            let prefix = Prefix::from(preferences::Prefix::parse(word).unwrap());
+            assert_eq!((prefix.byte(), prefix.shown()), (byte, shown));
+        }
+    }
+
+    #[test]
+    fn no_key_means_two_things() {
+        fn twice<C>(bindings: &[Binding<C>]) -> Vec<&Key> {
+            let all: Vec<_> = bindings.iter().flat_map(|b| b.keys).collect();
+            all.iter().enumerate().filter(|(i, key)| all[..*i].contains(key)).map(|(_, key)| *key).collect()
+        }
+        assert!(twice(KEYS).is_empty() && twice(SCROLL_KEYS).is_empty());
+    }
+}

@@ -1,3 +1,4 @@
+mod forms;
 mod journey;
 mod screens;
 mod updates;

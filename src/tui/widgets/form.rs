@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use crate::term::keys::{Key, Mouse, Wheel};
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::widgets::area::Area;
-pub use field::{Choice, Field, Kind, Number, Text};
 use field::Taken;
+pub use field::{Choice, Field, Kind, Number, Text};
 
 /// What a form has to say after a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,12 @@ enum Command {
     Before,
 }
 
-const fn key(keys: &'static [Key], shown: &'static str, word: &'static str, command: Command) -> Binding<Command> {
+const fn key(
+    keys: &'static [Key],
+    shown: &'static str,
+    word: &'static str,
+    command: Command,
+) -> Binding<Command> {
     Binding { keys, shown, word, help: "", command }
 }
 
@@ -96,18 +101,14 @@ impl<K: Copy + Eq + Debug> Form<K> {
 
     /// The place of what is chosen.
     pub fn chosen(&self, id: K) -> Option<usize> {
-        match self.field(id).map(|f| &f.kind) {
-            Some(Kind::Choice(choice)) => choice.chosen(),
-            _ => None,
-        }
+        let Some(Kind::Choice(choice)) = self.field(id).map(|f| &f.kind) else { return None };
+        choice.chosen()
     }
 
     /// A number's value, if it is within its limits.
     pub fn number(&self, id: K) -> Option<u32> {
-        match self.field(id).map(|f| &f.kind) {
-            Some(Kind::Number(number)) => number.value().ok(),
-            _ => None,
-        }
+        let Some(Kind::Number(number)) = self.field(id).map(|f| &f.kind) else { return None };
+        number.value().ok()
     }
 
     /// Whether a toggle is on.
@@ -117,18 +118,14 @@ impl<K: Copy + Eq + Debug> Form<K> {
 
     /// A field's text of several lines.
     pub fn area(&mut self, id: K) -> Option<&mut Area> {
-        match self.field_mut(id).map(|f| &mut f.kind) {
-            Some(Kind::Area(area)) => Some(area),
-            _ => None,
-        }
+        let Some(Kind::Area(area)) = self.field_mut(id).map(|f| &mut f.kind) else { return None };
+        Some(area)
     }
 
     /// A number, to change its limits.
     pub fn number_mut(&mut self, id: K) -> Option<&mut Number> {
-        match self.field_mut(id).map(|f| &mut f.kind) {
-            Some(Kind::Number(number)) => Some(number),
-            _ => None,
-        }
+        let Some(Kind::Number(number)) = self.field_mut(id).map(|f| &mut f.kind) else { return None };
+        Some(number)
     }
 
     /// Puts other options to choose from; the first is chosen.
@@ -259,7 +256,9 @@ impl<K: Copy + Eq + Debug> Form<K> {
                 field.kind.on_key(&Key::Right);
                 self.changed()
             }
-            Kind::Choice(_) | Kind::Toggle(_) | Kind::Text(_) | Kind::Number(_) | Kind::Info(_) => Reply::Stay,
+            Kind::Choice(_) | Kind::Toggle(_) | Kind::Text(_) | Kind::Number(_) | Kind::Info(_) => {
+                Reply::Stay
+            }
         }
     }
 

@@ -17,7 +17,7 @@ const WIDEST: u16 = 76;
 /// Columns of a line of text, and of a number.
 const TEXT: u16 = 34;
 const DIGITS: u16 = 8;
-/// Rows of a text of several lines.
+/// Rows of a text of several lines: the fewest, the most.
 const AREA: (u16, u16) = (3, 12);
 /// Between a value and a word about it.
 const GAP: u16 = 2;
@@ -60,10 +60,11 @@ impl<K: Copy + Eq + Debug> Form<K> {
         notice.truncate(NOTICE);
         let (said, room) = (rows_of(notice.len()), within.height.saturating_sub(2));
         let (mut lines, mut cursor) = self.lines(width, indent, AREA.0, theme);
-        // A longer text where there is room for it.
-        let spare = room.saturating_sub(rows_of(lines.len()) + said).min(AREA.1 - AREA.0);
-        if spare > 0 && self.fields.iter().any(|f| matches!(f.kind, Kind::Area(_))) {
-            (lines, cursor) = self.lines(width, indent, AREA.0 + spare, theme);
+        // A longer text gets more where there is room for it.
+        let spare = room.saturating_sub(rows_of(lines.len()) + said);
+        let wants = self.longest_area().min(usize::from(AREA.0 + spare));
+        if wants > usize::from(AREA.0) {
+            (lines, cursor) = self.lines(width, indent, rows_of(wants).min(AREA.1), theme);
         }
         let inner = modal::open(frame, within, theme, title, (width, rows_of(lines.len()) + said));
         let rows = inner.height.saturating_sub(said);
@@ -78,6 +79,12 @@ impl<K: Copy + Eq + Debug> Form<K> {
         let x = (inner.x + cursor.0).min(inner.right().min(within.right()).saturating_sub(1));
         let y = (inner.y + row).min(within.bottom().saturating_sub(1));
         frame.set_cursor_position((x, y));
+    }
+
+    /// The lines of the longest text, and one to go on in.
+    fn longest_area(&self) -> usize {
+        let lines = |f: &Field<K>| if let Kind::Area(area) = &f.kind { area.lines() + 1 } else { 0 };
+        self.fields.iter().map(lines).max().unwrap_or(0)
     }
 
     /// Moves as far as it must for the field in front to be seen: its last line, and

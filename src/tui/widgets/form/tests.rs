@@ -184,7 +184,7 @@ fn a_click_goes_there_and_then_does_it() {
 fn is_drawn_whole_where_there_is_room() {
     let mut form = form();
     form.refuse(F::Name, "There is one already.");
-    let (lines, cursor) = seen(&mut form, 72, 13);
+    let (lines, cursor) = seen(&mut form, 72, 11);
     assert_eq!(
         lines,
         [
@@ -194,8 +194,6 @@ fn is_drawn_whole_where_there_is_room() {
             "│ Size    100      MB                                                  │",
             "│ Loud    [ ] no                                                       │",
             "│ About                                                                │",
-            "│                                                                      │",
-            "│                                                                      │",
             "│                                                                      │",
             "│                                                                      │",
             "│ Price   nothing                                                      │",

@@ -6,8 +6,8 @@ mod new_user;
 mod users;
 
 use super::sessions::Sessions;
-use crate::model::user::Scope;
 use crate::model::Permission;
+use crate::model::user::Scope;
 use crate::tui::page::Entry;
 use crate::tui::widgets::panes::Panes;
 

@@ -73,7 +73,13 @@ static KEYS: &[Binding<Command>] = &[
         help: "end the connection, and all that runs in it (asks)",
         command: Command::Kill,
     },
-    Binding { keys: &[Key::Esc], shown: "Esc", word: "", help: "take marks or the filter away", command: Command::Back },
+    Binding {
+        keys: &[Key::Esc],
+        shown: "Esc",
+        word: "",
+        help: "take marks or the filter away",
+        command: Command::Back,
+    },
 ];
 
 /// The connections.

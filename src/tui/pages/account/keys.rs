@@ -60,7 +60,11 @@ fn look() -> Effect {
 /// Tells of a key that was added, and looks the keys up again.
 pub(super) fn added(key: SshKey) -> Vec<Effect> {
     let said = format!("The key {} is added.", text::clean(&key.fingerprint));
-    vec![Effect::News(WORD, Box::new(Heard::Added(key.id))), look(), Effect::Say(Mood::Good, said, String::new())]
+    vec![
+        Effect::News(WORD, Box::new(Heard::Added(key.id))),
+        look(),
+        Effect::Say(Mood::Good, said, String::new()),
+    ]
 }
 
 /// What a key does here.

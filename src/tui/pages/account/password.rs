@@ -223,7 +223,13 @@ impl Pane for Password {
         if front {
             frame.set_cursor_position((area.x, top));
         }
-        frame.buffer_mut().set_stringn(area.x, top, "Another password", usize::from(area.width), theme.heading);
+        frame.buffer_mut().set_stringn(
+            area.x,
+            top,
+            "Another password",
+            usize::from(area.width),
+            theme.heading,
+        );
         let mut y = top + 1;
         for at in self.first()..3 {
             if y < area.bottom() {

@@ -289,7 +289,8 @@ impl Pane for Wishes {
         for (at, y) in (area.y..area.bottom().min(area.y + count)).enumerate() {
             self.draw_row(frame, Rect { y, height: 1, ..area }, at, shared, front);
         }
-        let mut y = (area.y + count + 1).min(area.bottom().saturating_sub(1)).max(area.y + count.min(area.height));
+        let mut y =
+            (area.y + count + 1).min(area.bottom().saturating_sub(1)).max(area.y + count.min(area.height));
         for (note, style) in self.notes(shared, front) {
             for line in words::wrap(&note, area.width) {
                 if y < area.bottom() {

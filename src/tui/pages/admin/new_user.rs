@@ -4,8 +4,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::users::{self, Heard};
 use super::WORD;
+use super::users::{self, Heard};
 use crate::action::user::{NewAccount, UserNew};
 use crate::error::{Error, Result};
 use crate::model::Role;
@@ -123,7 +123,9 @@ impl NewUser {
             (None, false, Field::Name) => {
                 (String::from("What it signs in as: a letter, then letters, digits or `-`."), theme.muted)
             }
-            (None, false, Field::Role) => (String::from("← → chooses. An admin may do everything."), theme.muted),
+            (None, false, Field::Role) => {
+                (String::from("← → chooses. An admin may do everything."), theme.muted)
+            }
             (None, false, Field::Key) => {
                 (String::from("A line of a .pub file; without one, a password is made up."), theme.muted)
             }
@@ -202,7 +204,9 @@ impl Overlay for NewUser {
         let name = &made.user.name;
         let (text, password) = match &made.one_time_password {
             Some(password) => (
-                format!("{name} may sign in with this password, once; it must be changed then. It is not shown again."),
+                format!(
+                    "{name} may sign in with this password, once; it must be changed then. It is not shown again."
+                ),
                 password.as_str(),
             ),
             None => (format!("{name} may sign in with that key."), ""),

@@ -266,9 +266,10 @@ impl Events {
             Source::Live if !self.table.filter().is_empty() => {
                 (format!("Nothing here holds “{}”.", text::short(&self.table.filter(), 30)), "Esc shows all.")
             }
-            Source::Live if self.least > Severity::Info => {
-                (format!("Nothing as severe as “{}” has happened.", self.least), "V shows what is less severe.")
-            }
+            Source::Live if self.least > Severity::Info => (
+                format!("Nothing as severe as “{}” has happened.", self.least),
+                "V shows what is less severe.",
+            ),
             Source::Live => (String::from("Nothing has happened yet."), ""),
         }
     }
@@ -376,7 +377,9 @@ impl Page for Events {
     fn help(&self) -> Vec<Hint> {
         let mut help = keymap::help(KEYS);
         let marks = |c: table::Command| matches!(c, table::Command::Mark | table::Command::MarkAll);
-        help.extend(table::KEYS.iter().filter(|b| !b.help.is_empty() && !marks(b.command)).map(|b| (b.shown, b.help)));
+        help.extend(
+            table::KEYS.iter().filter(|b| !b.help.is_empty() && !marks(b.command)).map(|b| (b.shown, b.help)),
+        );
         help
     }
 

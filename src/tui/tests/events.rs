@@ -69,7 +69,7 @@ fn fits_small_usual_and_large_screens() {
         press(&mut model, "\r");
         let (lines, _) = seen(&mut model);
         let all = lines.join("\n");
-        for word in ["Event 30", "alice did vm.ssh.", "high", "203.0.113.9"] {
+        for word in ["Event 30", "alice did vm.ssh.", "high", "configuration"] {
             assert!(all.contains(word), "{word} at {cols}x{rows}:\n{all}");
         }
         assert_eq!(all.contains("TIME "), cols == 200, "{all}");
@@ -85,7 +85,11 @@ fn stays_with_the_newest_until_one_moves() {
     press(&mut model, "k");
     heard(&mut model, 1, vec![event(33, "vm.start", "alice", Severity::Info)]);
     // One that is told late, and one that is told again.
-    heard(&mut model, 1, vec![event(32, "vm.start", "alice", Severity::Info), event(33, "x", "alice", Severity::Info)]);
+    heard(
+        &mut model,
+        1,
+        vec![event(32, "vm.start", "alice", Severity::Info), event(33, "x", "alice", Severity::Info)],
+    );
     assert_eq!(at_cursor(&mut model), "07-14 04:03:50");
     assert!(seen(&mut model).0.join("\n").contains("2 new below"));
     press(&mut model, "f");
@@ -103,7 +107,7 @@ fn no_more_are_kept_than_a_thousand() {
         let ids = 100 + batch * 50..150 + batch * 50;
         heard(&mut model, 1, ids.map(|id| event(id, "vm.start", "alice", Severity::Info)).collect());
     }
-    assert!(seen(&mut model).0.join("\n").contains("982–1000 of 1000"), "{:#?}", seen(&mut model).0);
+    assert!(seen(&mut model).0.join("\n").contains("983–1000 of 1000"), "{:#?}", seen(&mut model).0);
 }
 
 #[test]
@@ -112,10 +116,7 @@ fn is_filtered_by_words_by_severity_and_by_person() {
     press(&mut model, "/bob");
     assert!(seen(&mut model).0.join("\n").contains("/bob  6 of 30"));
     press(&mut model, "\x1b");
-    assert_eq!(
-        press(&mut model, "v"),
-        ["Follow(events: event.tail)"],
-    );
+    assert_eq!(press(&mut model, "v"), ["Follow(events: event.tail)"],);
     // What the feed before it still tells is not what is wanted.
     heard(&mut model, 1, vec![event(99, "vm.start", "alice", Severity::Info)]);
     assert!(!seen(&mut model).0.join("\n").contains("07-14 05:13:59"));
@@ -156,8 +157,9 @@ fn the_mouse_selects_opens_and_goes_back() {
     assert!(seen(&mut model).0.join("\n").contains("‹ Event"));
     press(&mut model, "\x1b[<0;2;3M\x1b[<0;2;3m");
     assert!(!seen(&mut model).0.join("\n").contains("‹ Event"));
-    press(&mut model, "\x1b[<64;10;10M");
-    assert_ne!(seen(&mut model).1, cursor);
+    let before = at_cursor(&mut model);
+    press(&mut model, "\x1b[<65;10;10M");
+    assert!(at_cursor(&mut model) > before);
 }
 
 #[test]
@@ -165,7 +167,8 @@ fn a_lost_feed_is_told_and_comes_back() {
     let mut model = model(Role::User, 80, 24);
     press(&mut model, ":events\r");
     assert!(seen(&mut model).0.join("\n").contains("Looking for events…"));
-    let lost: crate::error::Result<News> = Err(Error::new(Code::DatabaseUnavailable, "The database is busy."));
+    let lost: crate::error::Result<News> =
+        Err(Error::new(Code::DatabaseUnavailable, "The database is busy."));
     update(&mut model, Msg::news("events", Heard { feed: 1, news: lost }));
     assert!(seen(&mut model).0.join("\n").contains("Trying again"));
     heard(&mut model, 1, some_events());

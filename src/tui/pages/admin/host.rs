@@ -61,14 +61,26 @@ fn figures(p: &Published, theme: &Theme, width: u16) -> Vec<Line> {
     let disk = (words::size(g.disk_free_bytes), words::size(g.disk_total_bytes));
     let up = time::span(p.at.seconds_since(p.started_at));
     vec![
-        line("State", format!("{}, twarga {}, up {up}", status.as_str(), p.version), status_style(status, theme)),
-        line("CPU", gauge(g.cpu_percent / 100.0, format!("{:.0}% of {}, load {:.2}", g.cpu_percent, g.cpus, g.load1)), plain),
+        line(
+            "State",
+            format!("{}, twarga {}, up {up}", status.as_str(), p.version),
+            status_style(status, theme),
+        ),
+        line(
+            "CPU",
+            gauge(g.cpu_percent / 100.0, format!("{:.0}% of {}, load {:.2}", g.cpu_percent, g.cpus, g.load1)),
+            plain,
+        ),
         line("Memory", gauge(g.memory_percent() / 100.0, format!("{} of {}", memory.0, memory.1)), plain),
         line("Disk", gauge(ratio(used, g.disk_total_bytes), format!("{} free of {}", disk.0, disk.1)), plain),
         line("VMs", format!("{}; promised {} vCPU, {} MB", vms(p), g.vms_vcpus, g.vms_ram_mb), plain),
         line("Sessions", format!("{}, {} signing in", g.active_sessions, g.startups), plain),
         line("Jobs", format!("{} at work or waiting", g.jobs_active), plain),
-        line("Portal", format!("{} of memory, {} descriptors", words::size(g.portal_rss_bytes), g.portal_open_fds), plain),
+        line(
+            "Portal",
+            format!("{} of memory, {} descriptors", words::size(g.portal_rss_bytes), g.portal_open_fds),
+            plain,
+        ),
     ]
 }
 

@@ -4,8 +4,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::users::{self, Heard};
 use super::WORD;
+use super::users::{self, Heard};
 use crate::action::user::{NewAccount, UserNew};
 use crate::error::{Error, Result};
 use crate::model::Role;
@@ -25,7 +25,8 @@ const LABEL: u16 = 6;
 const LONGEST_KEY: usize = 8192;
 
 /// The answer.
-struct Answer(Result<NewAccount>);
+#[derive(Debug)]
+pub struct Answer(pub Result<NewAccount>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
@@ -46,9 +47,9 @@ pub struct NewUser {
     made: Option<Box<NewAccount>>,
 }
 
-impl NewUser {
-    /// An empty form.
-    pub fn new() -> NewUser {
+/// An empty form.
+impl Default for NewUser {
+    fn default() -> Self {
         NewUser {
             name: Input::default(),
             role: Role::User,
@@ -59,7 +60,9 @@ impl NewUser {
             made: None,
         }
     }
+}
 
+impl NewUser {
     fn go(&mut self, on: bool) {
         self.focus = match (self.focus, on) {
             (Field::Name, true) | (Field::Key, false) => Field::Role,
@@ -123,7 +126,9 @@ impl NewUser {
             (None, false, Field::Name) => {
                 (String::from("What it signs in as: a letter, then letters, digits or `-`."), theme.muted)
             }
-            (None, false, Field::Role) => (String::from("← → chooses. An admin may do everything."), theme.muted),
+            (None, false, Field::Role) => {
+                (String::from("← → chooses. An admin may do everything."), theme.muted)
+            }
             (None, false, Field::Key) => {
                 (String::from("A line of a .pub file; without one, a password is made up."), theme.muted)
             }
@@ -202,7 +207,9 @@ impl Overlay for NewUser {
         let name = &made.user.name;
         let (text, password) = match &made.one_time_password {
             Some(password) => (
-                format!("{name} may sign in with this password, once; it must be changed then. It is not shown again."),
+                format!(
+                    "{name} may sign in with this password, once; it must be changed then. It is not shown again."
+                ),
                 password.as_str(),
             ),
             None => (format!("{name} may sign in with that key."), ""),

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::effect::Way;
+use super::Way;
 use super::emulator::Emulator;
 use crate::action::enter::{VmConsole, VmSsh};
 use crate::error::{Error, Result};

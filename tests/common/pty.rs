@@ -77,7 +77,12 @@ impl Pty {
     /// Gives the window another size.
     pub async fn resize(&self, cols: u16, rows: u16) {
         let (rows_word, cols_word) = (rows.to_string(), cols.to_string());
-        self.seen.lock().unwrap().screen.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
+        self.seen
+            .lock()
+            .unwrap()
+            .screen
+            .screen_mut()
+            .set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
         let tty = std::fs::read_to_string(self.tty.path()).unwrap();
         let mut stty = Command::new("stty");
         stty.args(["-F", tty.trim(), "rows", &rows_word, "cols", &cols_word]);
@@ -118,7 +123,11 @@ impl Pty {
     pub async fn hides(&self, text: &str) {
         let deadline = tokio::time::Instant::now() + PATIENCE / 4;
         while self.screen().contains(text) {
-            assert!(tokio::time::Instant::now() < deadline, "“{text}” stays on the screen:\n{}", self.screen());
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "“{text}” stays on the screen:\n{}",
+                self.screen()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

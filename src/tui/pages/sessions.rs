@@ -7,11 +7,11 @@ use crate::action::session::{SessionFollow, SessionKill};
 use crate::model::{SessionInfo, text, time};
 use crate::term::keys::Key;
 use crate::tui::app::Msg;
+use crate::tui::confirm::Confirm;
 use crate::tui::effect::{Effect, Feed, Task};
 use crate::tui::feeds::{self, Heard};
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::page::{News, Shared};
-use crate::tui::widgets::confirm::Confirm;
 use crate::tui::widgets::panes::Pane;
 use crate::tui::widgets::table::{self, Column, Item, Table, Width, plain};
 use crate::tui::widgets::{empty, words};
@@ -109,7 +109,7 @@ impl Sessions {
         };
         let said = format!("The connection of {user} from {from} is ended.");
         let task = Task::new(SessionKill { id }, |ended| ended.map_or_else(Msg::Failed, |_| Msg::Done(said)));
-        vec![Effect::Open(Box::new(Confirm::new("End a connection", &question, task)))]
+        vec![Effect::Open(Box::new(Confirm::new("End a connection", question, vec![Effect::Do(task)])))]
     }
 }
 

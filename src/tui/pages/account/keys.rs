@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::model::{SshKey, Time, text, time};
 use crate::term::keys::Key;
 use crate::tui::app::{Mood, Msg};
+use crate::tui::confirm::Confirm;
 use crate::tui::effect::{Effect, Task};
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::page::{News, Shared};
-use crate::tui::widgets::confirm::Confirm;
 use crate::tui::widgets::empty;
 use crate::tui::widgets::panes::Pane;
 use crate::tui::widgets::table::{self, Column, Item, Table, Width, plain};
@@ -123,7 +123,7 @@ impl Keys {
         let question = format!("Remove the key “{}”?{last}", text::short(&name, 60));
         let remove = KeyRm { key: key.id.to_string() };
         let task = Task::new(remove, |removed| Msg::news(WORD, Heard::Removed(removed)));
-        vec![Effect::Open(Box::new(Confirm::new("Remove a key", &question, task)))]
+        vec![Effect::Open(Box::new(Confirm::new("Remove a key", question, vec![Effect::Do(task)])))]
     }
 
     fn act(&mut self, command: Command, shared: &Shared) -> Option<Vec<Effect>> {

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::app::{Mood, Msg};
-use super::page::Overlay;
+use super::page::{News, Overlay};
 use crate::error::Result;
 use crate::model::Preferences;
 use crate::model::name::VmRef;
@@ -34,6 +34,8 @@ pub enum Effect {
     Say(Mood, String, String),
     /// Bring the page of that word to the front.
     Go(&'static str),
+    /// Tell the page of that word something, whether it is in front or not.
+    Tell(&'static str, News),
     /// Show everybody's VMs, or one's own only.
     ShowAll(bool),
     /// Do something once.

@@ -9,5 +9,6 @@ pub mod form;
 pub mod input;
 pub mod modal;
 pub mod scroll;
+pub mod spark;
 pub mod table;
 pub mod words;

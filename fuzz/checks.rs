@@ -6,6 +6,8 @@
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use twarga::config::Config;
 use twarga::driver::{BootFiles, DomainSpec, Seed};
 use twarga::image::Manifest;
@@ -14,7 +16,11 @@ use twarga::model::{VmName, text};
 use twarga::portal::keys::parse_public;
 use twarga::shell::editor::{Editor, Step};
 use twarga::shell::{changes_password, grammar};
+use twarga::term::WindowSize;
 use twarga::term::keys::{Decoder, Key};
+use twarga::tui::tabs::emulator::Emulator;
+use twarga::tui::tabs::paint;
+use twarga::tui::theme::Depth;
 
 #[track_caller]
 fn assert_clean(s: &str) {
@@ -103,6 +109,56 @@ pub fn keys(bytes: &[u8]) {
         let line = editor.line();
         assert!(line.len() <= twarga::shell::editor::LONGEST_LINE, "{}", line.len());
         assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+/// Whatever a guest says while its window changes: what is drawn of it is safe
+/// and fits, its answers and its title are short. A byte of 255 is followed by
+/// another size.
+pub fn guest(bytes: &[u8]) {
+    let mut emulator = Emulator::new(WindowSize { cols: 20, rows: 6 });
+    for part in bytes.split(|b| *b == 255) {
+        let (size, said) = part.split_at(part.len().min(2));
+        if let [cols, rows] = *size {
+            emulator.resize(WindowSize { cols: u16::from(cols % 48), rows: u16::from(rows % 16) });
+        }
+        let mut rest = said;
+        while !rest.is_empty() {
+            rest = &rest[emulator.feed(rest)..];
+        }
+        assert!(emulator.take_replies().len() <= 1024);
+        assert_clean(emulator.title());
+        assert!(text::columns(emulator.title()) <= 80);
+        let lines = emulator.lines();
+        for (top, depth) in
+            [(None, Depth::True), (Some(lines.start), Depth::Indexed), (Some(lines.end), Depth::Sixteen)]
+        {
+            drawn(&mut emulator, top, depth);
+        }
+        for line in lines.rev().take(50) {
+            assert_clean(&emulator.text(line).0);
+        }
+    }
+}
+
+/// Draws a terminal into less room than it has, and more.
+fn drawn(emulator: &mut Emulator, top: Option<u64>, depth: Depth) {
+    let size = emulator.size();
+    for area in [Rect::new(1, 1, size.cols + 3, size.rows + 1), Rect::new(0, 0, size.cols - 1, size.rows)] {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, size.cols + 5, size.rows + 3));
+        paint::view(&emulator.view(top), area, &mut buffer, depth);
+        for y in 0..buffer.area.height {
+            let mut x = 0;
+            while x < buffer.area.width {
+                let symbol = buffer[(x, y)].symbol();
+                assert_clean(symbol);
+                let wide = u16::try_from(text::columns(symbol)).unwrap();
+                assert!((1..=2).contains(&wide), "{symbol:?}");
+                assert!(symbol == " " || area.contains((x, y).into()), "{symbol:?} is outside");
+                assert!(x + wide <= area.right() || symbol == " ", "{symbol:?} stands over the edge");
+                x += wide;
+            }
+        }
     }
 }
 

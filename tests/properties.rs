@@ -290,6 +290,7 @@ const CHECKS: &[Check] = &[
     ("manifest", checks::manifest),
     ("public_key", checks::public_key),
     ("keys", checks::keys),
+    ("guest", checks::guest),
     ("seed", checks::seed),
     #[cfg(feature = "libvirt")]
     ("definition", checks::definition),

@@ -75,7 +75,7 @@ enum Leave {
 /// A whole session. The terminal is the person's own again afterwards.
 pub async fn session(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Ended {
     let wishes = portal.perform(who, AccountPrefs {}).await;
-    let mut app = App::new(portal, who, stdio, wishes);
+    let mut app = Box::new(App::new(portal, who, stdio, wishes));
     let kill = who.session().kill.clone();
     tokio::select! {
         _ = app.run(stdio) => {}

@@ -1,4 +1,7 @@
+mod account;
+mod admin;
 mod dashboard;
+mod events;
 mod forms;
 mod journey;
 mod screens;

@@ -44,6 +44,11 @@ impl Depth {
         }
     }
 
+    /// The nearest colour that there is.
+    pub fn fit(self, color: Color) -> Color {
+        fit::fit(self, color)
+    }
+
     /// What a session's terminal says of itself.
     pub fn at(stdio: &Stdio) -> Depth {
         let term = stdio.terminal.as_ref().map_or("", |t| t.term.as_str());

@@ -130,8 +130,8 @@ impl Vms {
             shown.push(shared.short_name(&row.vm.full_name()).to_owned());
         }
         let verb = match command {
-            Command::Enter => return names.into_iter().map(|n| Effect::Tab(n, Way::Shell)).collect(),
-            Command::Console => return names.into_iter().map(|n| Effect::Tab(n, Way::Console)).collect(),
+            Command::Enter => return tabs(&shown, Way::Shell),
+            Command::Console => return tabs(&shown, Way::Console),
             Command::Start => return vec![Effect::Do(Verb::Start.task(names))],
             Command::Pause => return vec![Effect::Do(Verb::Pause.task(names))],
             Command::Resume => return vec![Effect::Do(Verb::Resume.task(names))],
@@ -243,6 +243,12 @@ fn nothing(table: &Table<Arc<Row>>, shared: &Shared) -> (String, String) {
         ),
         Source::Live => (String::from("No VMs yet."), String::from("Press n to make one.")),
     }
+}
+
+/// Tabs are called as their viewer calls the VMs.
+fn tabs(shown: &[String], way: Way) -> Vec<Effect> {
+    let names = shown.iter().filter_map(|name| name.parse().ok());
+    names.map(|name: VmRef| Effect::Tab(name, way)).collect()
 }
 
 fn complain(e: Error) -> Effect {

@@ -10,7 +10,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::layout::{self, Split};
 use super::wire::Stage;
-use super::{Mode, Tab, TabId, Tabs, Way, paint, scroll};
+use super::{Mode, Panes, Tab, TabId, Tabs, Way, keys, paint, scroll, word};
 use crate::model::text;
 use crate::term::keys::Key;
 use crate::tui::theme::Theme;
@@ -37,8 +37,8 @@ impl Tabs {
     /// Draws the tabs into that area; the cursor is where the guest in front has it.
     pub fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, theme: &Theme) {
         self.place(area);
-        let (panes, line) = self.panes();
-        for (id, pane) in &panes {
+        let Panes { tabs, line } = self.panes();
+        for (id, pane) in &tabs {
             self.pane(*id, *pane, frame, theme);
         }
         if let Some((line, split)) = line {
@@ -52,7 +52,7 @@ impl Tabs {
     }
 
     fn pane(&mut self, id: TabId, pane: Rect, frame: &mut Frame<'_>, theme: &Theme) {
-        let (front, depth) = (self.front == Some(id), self.prefs.depth);
+        let front = self.front == Some(id);
         let Some(tab) = self.tabs.iter_mut().find(|t| t.id == id) else { return };
         tab.line.news.store(false, Ordering::Relaxed);
         tab.line.bell.store(false, Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Tabs {
             scroll.fit(&emulator);
         }
         let top = tab.scroll.as_ref().map(|s| s.top);
-        paint::view(&emulator.view(top), pane, frame.buffer_mut(), depth);
+        paint::view(&emulator.view(top), pane, frame.buffer_mut(), theme.depth);
         match &tab.scroll {
             Some(scroll) => draw_scroll(scroll, &mut emulator, pane, front, frame, theme),
             None if front && !emulator.screen().hide_cursor() => {
@@ -91,7 +91,7 @@ impl Tabs {
         }
         let scrolls = self.front().is_some_and(|t| t.scroll.is_some());
         let asked = match self.mode {
-            Mode::Close(id) => self.tab(id).map(|t| format!("{}: its {} still runs.  ", t.vm, t.way.word())),
+            Mode::Close(id) => self.tab(id).map(|t| format!("{}: its {} still runs.  ", t.vm, word(t.way))),
             Mode::Command | Mode::Help(_) => Some(String::new()),
             Mode::Pass => scrolls.then(|| self.place_in_words()),
         };
@@ -131,7 +131,7 @@ impl Tabs {
 
     /// The title of the guest in front, and the key for everything else.
     fn bar_end(&self, room: Rect, buffer: &mut Buffer, theme: &Theme) {
-        let hint = format!(" {} ?", self.prefs.prefix);
+        let hint = format!(" {} ?", keys::shown(self.prefs.prefix));
         let wide = u16::try_from(text::columns(&hint)).unwrap_or(0);
         if wide >= room.width {
             return;

@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 use super::keys::{self, Command};
 use super::layout::{self, Split};
-use super::mouse::{Mouse, Wheel};
+use super::mouse;
 use super::scroll::{Scroll, Turn};
 use super::tap::Piece;
 use super::{Beside, HOLD, Mode, Step, Tab, TabId, Tabs, WHEEL_LINES, Way, draw};
-use crate::term::keys::{Decoder, ESC_TIMEOUT, Key};
+use crate::term::keys::{Decoder, ESC_TIMEOUT, Key, Mouse, Wheel};
 use crate::tui::keymap;
 
 impl Tabs {
@@ -37,7 +37,7 @@ impl Tabs {
         let mut rest = bytes;
         while !rest.is_empty() && !self.away {
             // What comes after a command may be for somebody else.
-            let prefix = rest.iter().position(|b| *b == self.prefs.prefix.byte());
+            let prefix = rest.iter().position(|b| *b == keys::byte(self.prefs.prefix));
             let most = if self.takes_keys() { 1 } else { prefix.map_or(rest.len(), |at| at + 1) };
             let (now, more) = rest.split_at(most);
             rest = more;
@@ -73,7 +73,7 @@ impl Tabs {
             Piece::Bytes(bytes) => self.keys_or_pass(&bytes, steps),
             Piece::Prefix if self.mode == Mode::Command => {
                 self.mode = Mode::Pass;
-                self.pass(&[self.prefs.prefix.byte()], steps);
+                self.pass(&[keys::byte(self.prefs.prefix)], steps);
             }
             Piece::Prefix => {
                 self.mode = Mode::Command;
@@ -138,7 +138,7 @@ impl Tabs {
     /// A key for a tab that has ended.
     #[allow(clippy::wildcard_enum_match_arm)]
     fn on_ended_key(&mut self, key: &Key, steps: &mut Vec<Step>) {
-        let Some(tab) = self.front() else { return steps.push(self.to_list()) };
+        let Some(tab) = self.front() else { return steps.push(self.go_to_list()) };
         let (id, vm, way) = (tab.id, tab.vm.clone(), tab.way);
         match key {
             Key::Enter => {
@@ -149,7 +149,7 @@ impl Tabs {
                 self.arrange();
             }
             Key::Char('x') => steps.extend(self.close(id)),
-            Key::Char('d') | Key::Esc => steps.push(self.to_list()),
+            Key::Char('d') | Key::Esc => steps.push(self.go_to_list()),
             _ => {}
         }
     }
@@ -195,7 +195,7 @@ impl Tabs {
             Command::FirstPane | Command::SecondPane => {}
             Command::Scroll => self.scroll_back(*key == Key::PageUp),
             Command::Close => self.ask_to_close(steps),
-            Command::List => steps.push(self.to_list()),
+            Command::List => steps.push(self.go_to_list()),
             Command::Help => self.mode = Mode::Help(0),
         }
     }
@@ -269,20 +269,21 @@ impl Tabs {
     }
 
     fn on_mouse(&mut self, mouse: Mouse, steps: &mut Vec<Step>) {
-        let at = (self.area.x + mouse.col, self.area.y + mouse.row);
-        let under = self.panes().0.into_iter().find(|(_, pane)| pane.contains(at.into()));
+        let at = (self.area.x + mouse.column, self.area.y + mouse.row);
+        let under = self.panes().tabs.into_iter().find(|(_, pane)| pane.contains(at.into()));
         let Some((id, pane)) = under else { return };
         if !matches!(self.mode, Mode::Pass | Mode::Command) {
             return;
         }
-        if mouse.pressed() && self.front != Some(id) {
+        if mouse::presses(mouse) && self.front != Some(id) {
             self.other_pane();
         }
         let Some(tab) = self.tabs.iter_mut().find(|t| t.id == id) else { return };
         let emulator = tab.line.emulator();
         let screen = emulator.screen();
         let (mode, encoding) = (screen.mouse_protocol_mode(), screen.mouse_protocol_encoding());
-        let told = Mouse { col: at.0 - pane.x, row: at.1 - pane.y, ..mouse }.encode(mode, encoding);
+        let within = Mouse { column: at.0 - pane.x, row: at.1 - pane.y, ..mouse };
+        let told = mouse::encode(within, mode, encoding);
         let typed = match (mouse.wheel(), told) {
             (_, Some(bytes)) if tab.scroll.is_none() => bytes,
             (Some(wheel), _) if screen.alternate_screen() && tab.scroll.is_none() => {

@@ -10,28 +10,6 @@ use super::emulator::View;
 use crate::model::text;
 use crate::tui::theme::Depth;
 
-/// The sixteen colours as xterm has them.
-const SIXTEEN: [(Color, [u8; 3]); 16] = [
-    (Color::Black, [0, 0, 0]),
-    (Color::Red, [205, 0, 0]),
-    (Color::Green, [0, 205, 0]),
-    (Color::Yellow, [205, 205, 0]),
-    (Color::Blue, [0, 0, 238]),
-    (Color::Magenta, [205, 0, 205]),
-    (Color::Cyan, [0, 205, 205]),
-    (Color::Gray, [229, 229, 229]),
-    (Color::DarkGray, [127, 127, 127]),
-    (Color::LightRed, [255, 0, 0]),
-    (Color::LightGreen, [0, 255, 0]),
-    (Color::LightYellow, [255, 255, 0]),
-    (Color::LightBlue, [92, 92, 255]),
-    (Color::LightMagenta, [255, 0, 255]),
-    (Color::LightCyan, [0, 255, 255]),
-    (Color::White, [255, 255, 255]),
-];
-/// The levels of xterm's colour cube, which begins at 16.
-const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
-
 /// Draws a view into an area, from its first row and column on.
 pub fn view(view: &View<'_>, area: Rect, buffer: &mut Buffer, depth: Depth) {
     for (row, y) in (0..).zip(area.y..area.bottom()) {
@@ -100,43 +78,14 @@ fn style(cell: &vt100::Cell, depth: Depth) -> Style {
     style
 }
 
-/// A guest's colour with as many as there are.
-pub fn color(color: vt100::Color, depth: Depth) -> Color {
-    match (depth, color) {
-        (Depth::None, _) | (_, vt100::Color::Default) => Color::Reset,
-        (Depth::Sixteen, vt100::Color::Rgb(r, g, b)) => nearest_of_sixteen([r, g, b]),
-        (Depth::Indexed, vt100::Color::Rgb(r, g, b)) => Color::Indexed(nearest_index([r, g, b])),
-        (Depth::True, vt100::Color::Rgb(r, g, b)) => Color::Rgb(r, g, b),
-        (_, vt100::Color::Idx(i)) => match SIXTEEN.get(usize::from(i)) {
-            // In the person's own shades.
-            Some((named, _)) => *named,
-            None if depth == Depth::Sixteen => nearest_of_sixteen(rgb_of(i)),
-            None => Color::Indexed(i),
-        },
-    }
-}
-
-/// What xterm's colour of that number is, from 16 on.
-fn rgb_of(index: u8) -> [u8; 3] {
-    match index {
-        232.. => [8 + 10 * (index - 232); 3],
-        _ => {
-            let i = index.saturating_sub(16);
-            [i / 36, i / 6 % 6, i % 6].map(|level| CUBE.get(usize::from(level)).copied().unwrap_or(0))
-        }
-    }
-}
-
-fn distance(a: [u8; 3], b: [u8; 3]) -> u32 {
-    a.into_iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
-}
-
-fn nearest_of_sixteen(rgb: [u8; 3]) -> Color {
-    SIXTEEN.into_iter().min_by_key(|(_, of)| distance(rgb, *of)).map_or(Color::Reset, |(color, _)| color)
-}
-
-fn nearest_index(rgb: [u8; 3]) -> u8 {
-    (16..=255).min_by_key(|i| distance(rgb, rgb_of(*i))).unwrap_or(15)
+/// A guest's colour, or the nearest that there is. The first sixteen are in the
+/// person's own shades.
+fn color(color: vt100::Color, depth: Depth) -> Color {
+    depth.fit(match color {
+        vt100::Color::Default => Color::Reset,
+        vt100::Color::Idx(i) => Color::Indexed(i),
+        vt100::Color::Rgb(r, g, b) => Color::Rgb(r, g, b),
+    })
 }
 
 #[cfg(test)]
@@ -147,15 +96,14 @@ mod tests {
     #[test]
     fn colours_become_those_that_there_are() {
         for (given, depth, shown) in [
-            (Idx(1), Depth::True, Color::Red),
+            (Idx(1), Depth::True, Color::Indexed(1)),
             (Idx(208), Depth::True, Color::Indexed(208)),
             (Rgb(1, 2, 3), Depth::True, Color::Rgb(1, 2, 3)),
             (Rgb(255, 0, 0), Depth::Indexed, Color::Indexed(196)),
-            (Rgb(120, 120, 120), Depth::Indexed, Color::Indexed(243)),
-            (Idx(9), Depth::Indexed, Color::LightRed),
+            (Idx(9), Depth::Indexed, Color::Indexed(9)),
+            (Idx(1), Depth::Sixteen, Color::Red),
             (Rgb(250, 10, 10), Depth::Sixteen, Color::LightRed),
             (Idx(21), Depth::Sixteen, Color::Blue),
-            (Idx(255), Depth::Sixteen, Color::Gray),
             (Idx(3), Depth::None, Color::Reset),
             (Rgb(9, 9, 9), Depth::None, Color::Reset),
             (vt100::Color::Default, Depth::True, Color::Reset),

@@ -2,7 +2,8 @@
 //! key, the marks of a paste and the mouse. Packets mean nothing: what may become
 //! one of those waits for its next byte, and a short silence lets it go.
 
-use super::mouse::Mouse;
+use super::mouse;
+use crate::term::keys::Mouse;
 
 /// Bytes of a sequence that is waited for; none of those is longer.
 const LONGEST: usize = 24;
@@ -110,13 +111,13 @@ impl Tap {
         if held == PASTE_BEGINS {
             return Might::Be(Piece::Paste { begins: true });
         }
-        let Some(mouse) = held.strip_prefix(b"\x1b[<") else {
+        let Some(told) = held.strip_prefix(b"\x1b[<") else {
             let may = PASTE_BEGINS.starts_with(held);
             return if may { Might::Become } else { Might::Nothing };
         };
-        match mouse.last() {
+        match told.last() {
             None | Some(b'0'..=b'9' | b';') if held.len() < LONGEST => Might::Become,
-            Some(b'M' | b'm') => Mouse::parse(mouse).map_or(Might::Nothing, |m| Might::Be(Piece::Mouse(m))),
+            Some(b'M' | b'm') => mouse::parse(told).map_or(Might::Nothing, |m| Might::Be(Piece::Mouse(m))),
             _ => Might::Nothing,
         }
     }
@@ -173,7 +174,7 @@ mod tests {
             ),
             (
                 b"\x1b[<64;10;5Mx",
-                vec![Piece::Mouse(Mouse { button: 64, col: 9, row: 4, down: true }), bytes(b"x")],
+                vec![Piece::Mouse(Mouse { button: 64, column: 9, row: 4, pressed: true }), bytes(b"x")],
             ),
             (b"\x1b[<;M", vec![bytes(b"\x1b[<;M")]),
             (b"\x1b\x1b[201~\x1b", vec![bytes(b"\x1b"), ends, bytes(b"\x1b")]),
@@ -184,6 +185,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// Wherever packets are cut, and whatever comes.
         #[test]
         fn packets_mean_nothing(

@@ -3,12 +3,16 @@
 pub mod area;
 pub mod bar;
 pub mod columns;
+pub mod confirm;
 pub mod empty;
 pub mod footer;
 pub mod form;
 pub mod input;
 pub mod modal;
+pub mod panes;
 pub mod scroll;
+pub mod secret;
+pub mod sheet;
 pub mod spark;
 pub mod table;
 pub mod words;

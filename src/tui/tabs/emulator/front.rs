@@ -321,11 +321,7 @@ impl Front {
             'c' if first == 0 => self.reply(WHO_ARE_YOU),
             'n' => self.report(first),
             't' if first == 18 => self.reply(format!("\x1b[8;{rows};{cols}t").as_bytes()),
-            'h' | 'l' => {
-                if params.iter().any(|p| *p == [4]) {
-                    self.insert = action == 'h';
-                }
-            }
+            'h' | 'l' if params.iter().any(|p| *p == [4]) => self.insert = action == 'h',
             _ => {}
         }
     }

@@ -217,7 +217,7 @@ fn awkward() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is said, between whatever sizes: every cell is safe, and has one
     /// column or two.

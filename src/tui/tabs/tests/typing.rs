@@ -216,10 +216,7 @@ async fn a_guest_that_takes_nothing_fills_no_memory() {
 #[tokio::test]
 async fn another_prefix_leaves_the_usual_one_to_the_guest() {
     let (made, guests) = mpsc::unbounded_channel();
-    let prefs = Prefs {
-        prefix: Prefix::from(crate::model::preferences::Prefix::parse("ctrl-b").unwrap()),
-        ..prefs(Depth::True)
-    };
+    let prefs = Prefs { prefix: Prefix::parse("ctrl-b").unwrap(), ..prefs(Depth::True) };
     let tabs = Tabs::new(prefs, Arc::new(Theatre(made)), WindowSize { cols: 80, rows: 24 });
     let mut session = Session { tabs, guests, size: (80, 24) };
     let mut guest = session.open("web1", Way::Shell).await;
@@ -228,8 +225,11 @@ async fn another_prefix_leaves_the_usual_one_to_the_guest() {
     assert_eq!(session.types(b"\x02d"), [Step::ToList(vec![])]);
 }
 
+/// What was done, what each guest was typed, and what is on the screen.
+type After = (Vec<Step>, Vec<(String, Vec<u8>)>, String);
+
 /// What there is after that was typed in packets of that size.
-fn after(typed: &[u8], packet: usize) -> (Vec<Step>, Vec<(String, Vec<u8>)>, String) {
+fn after(typed: &[u8], packet: usize) -> After {
     let mut session = Session::new(81, 24);
     for vm in ["web1", "web2"] {
         session.tabs.open(vm.parse().unwrap(), Way::Shell).unwrap();
@@ -252,7 +252,7 @@ fn after(typed: &[u8], packet: usize) -> (Vec<Step>, Vec<(String, Vec<u8>)>, Str
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Wherever packets are cut, and in the middle of whatever command.
     #[test]

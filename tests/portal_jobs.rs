@@ -9,6 +9,7 @@ mod work;
 use std::sync::Arc;
 
 use common::{TestPortal, mock, until};
+use twarga::action::catalogue::PlanLimits;
 use twarga::action::job::{JobCancel, JobRetry, JobShow, JobWatch};
 use twarga::action::vm::*;
 use twarga::driver::mock::{MockDriver, Op};
@@ -63,6 +64,41 @@ async fn an_order_becomes_a_running_machine_and_destroy_takes_all_of_it_away() {
     assert_nothing_left(&portal, &driver, "destroyed").await;
     // The name is free again.
     make_vm(p, admin, "web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_bounded_as_the_limits_say() {
+    let (portal, driver) = mock().await;
+    let (p, admin) = (&portal.portal, &portal.admin);
+    let limits = p.perform(admin, PlanLimits {}).await.unwrap();
+    let (least, most) = (limits.least, limits.most);
+    let tag = "x".repeat(limits.tag_characters);
+    let fits = || VmNew { tags: vec![tag.clone(); limits.tags], ..vm_new("web") };
+    let beyond = [
+        (VmNew { ram: Some(least.ram_mb - 1), ..fits() }, Code::Usage),
+        (VmNew { cpu: Some(0), ..fits() }, Code::Usage),
+        (VmNew { ram: Some(most.ram_mb + 1), ..fits() }, Code::Quota),
+        (VmNew { cpu: Some(most.vcpus + 1), ..fits() }, Code::Quota),
+        (VmNew { disk: Some(most.disk_gb + 1), ..fits() }, Code::Quota),
+        (VmNew { tags: vec![tag.clone(); limits.tags + 1], ..fits() }, Code::Usage),
+        (VmNew { tags: vec![format!("{tag}x")], ..fits() }, Code::Usage),
+        (VmNew { user_data: Some("x".repeat(limits.user_data_bytes + 1)), ..fits() }, Code::Usage),
+    ];
+    for (order, code) in beyond {
+        let shown = format!("{:?} {:?} {:?}", order.ram, order.cpu, order.disk);
+        assert_eq!(p.perform(admin, order).await.unwrap_err().code, code, "{shown}");
+    }
+    assert_eq!(driver.calls(Op::Prepare), 0);
+    let user_data = Some("x".repeat(limits.user_data_bytes));
+    let largest = VmNew {
+        ram: Some(most.ram_mb),
+        cpu: Some(most.vcpus),
+        disk: Some(most.disk_gb),
+        user_data,
+        ..fits()
+    };
+    let job = p.perform(admin, largest).await.unwrap();
+    assert_eq!(finished(p, admin, job.id).await.state, JobState::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,6 +133,7 @@ async fn json_is_exactly_one_document_for_every_verb() {
     let things = [
         "whoami",
         "account show",
+        "plan limits",
         "vm new web1",
         "vm show web1",
         "vm pause web1",

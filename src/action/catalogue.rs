@@ -3,9 +3,12 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::vm::LONGEST_USER_DATA;
 use crate::error::Result;
+use crate::model::name::{LONGEST_TAG, MOST_TAGS};
+use crate::model::plan::{LEAST, Limits};
 use crate::model::{Category, Image, Permission, Plan};
-use crate::portal::{Action, Cx};
+use crate::portal::{Action, Cx, Portal};
 
 /// The plans: sizes and their prices
 #[derive(Debug, Args, Serialize)]
@@ -19,6 +22,33 @@ impl Action for PlanLs {
 
     async fn run(self, cx: &Cx) -> Result<Vec<Plan>> {
         Ok(cx.portal.config().plans.clone())
+    }
+}
+
+/// How large a VM of your own size may be, and what else an order is bounded by
+#[derive(Debug, Args, Serialize)]
+pub struct PlanLimits {}
+
+impl Action for PlanLimits {
+    const NAME: &'static str = "plan.limits";
+    const PERMISSION: Permission = Permission::CatalogueRead;
+    const CATEGORY: Category = Category::Configuration;
+    type Output = Limits;
+
+    async fn run(self, cx: &Cx) -> Result<Limits> {
+        Ok(limits(&cx.portal))
+    }
+}
+
+/// What this portal's orders are bounded by.
+pub(super) fn limits(portal: &Portal) -> Limits {
+    Limits {
+        least: LEAST,
+        most: portal.config().max_custom,
+        vms_per_user: portal.config().max_vms_per_user,
+        tags: MOST_TAGS,
+        tag_characters: LONGEST_TAG,
+        user_data_bytes: LONGEST_USER_DATA,
     }
 }
 

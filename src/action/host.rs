@@ -44,6 +44,9 @@ impl Action for HostFollow {
     type Output = watch::Receiver<Arc<Published>>;
 
     async fn run(self, cx: &Cx) -> Result<watch::Receiver<Arc<Published>>> {
-        Ok(cx.portal.published())
+        let mut published = cx.portal.published();
+        // The latest is the first of them.
+        published.mark_changed();
+        Ok(published)
     }
 }

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use clap::Args;
 use serde::{Serialize, Serializer};
 
+use super::catalogue::limits;
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
-use crate::model::name::VmRef;
+use crate::model::name::{VmRef, check_tags};
+use crate::model::plan::LEAST;
 use crate::model::{Category, Job, Permission, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
 use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
 
 /// The longest user data that is taken, bytes: the seed's volume holds 1 MiB.
-const LONGEST_USER_DATA: usize = 256 * 1024;
-/// Tags of one VM, and the length of each.
-const MOST_TAGS: usize = 16;
-const LONGEST_TAG: usize = 40;
+pub const LONGEST_USER_DATA: usize = 256 * 1024;
 
 /// Make a VM and start it
 ///
@@ -35,13 +34,13 @@ pub struct VmNew {
     #[arg(long, conflicts_with_all = ["ram", "cpu", "disk"])]
     pub plan: Option<String>,
     /// Memory
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(i64::from(LEAST.ram_mb)..=1_048_576))]
     pub ram: Option<u32>,
     /// Virtual processors
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(i64::from(LEAST.vcpus)..=64))]
     pub cpu: Option<u32>,
     /// Disk
-    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u32).range(i64::from(LEAST.disk_gb)..=16_384))]
     pub disk: Option<u32>,
     /// A cloud-config or script for cloud-init, or `-` to read it from standard input
     #[arg(long, value_name = "TEXT|-")]
@@ -99,29 +98,8 @@ impl VmNew {
                 text::bytes(LONGEST_USER_DATA as u64)
             )));
         }
-        let good =
-            |t: &String| !t.is_empty() && t.chars().count() <= LONGEST_TAG && !t.chars().any(text::is_unsafe);
-        if self.tags.len() > MOST_TAGS || !self.tags.iter().all(good) {
-            return Err(Error::usage(format!(
-                "A VM has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters."
-            ))
-            .hint("Without control characters."));
-        }
-        Ok(())
+        check_tags(&self.tags)
     }
-}
-
-/// # Errors
-/// `quota` if the size is larger than anybody may make up.
-fn within(size: Size, most: Size) -> Result<()> {
-    if size.vcpus <= most.vcpus && size.ram_mb <= most.ram_mb && size.disk_gb <= most.disk_gb {
-        return Ok(());
-    }
-    let message = format!(
-        "A size of your own has at most {} vCPU, {} MB of memory and {} GB of disk.",
-        most.vcpus, most.ram_mb, most.disk_gb
-    );
-    Err(Error::new(Code::Quota, message).hint("`plan ls` shows the larger ones, if there are any."))
 }
 
 /// The image of those who name none: the one that is ready soonest.
@@ -151,7 +129,7 @@ impl Action for VmNew {
         let owner_id = cx.who.user_id();
         let plans = &cx.portal.config().plans;
         let custom = self.custom_size(plans.first().map(|p| p.size));
-        custom.map_or(Ok(()), |size| within(size, cx.portal.config().max_custom))?;
+        custom.map_or(Ok(()), |size| limits(&cx.portal).admit(size))?;
         let image = choose_image(cx, self.image).await?;
         let (plan, size, credits_per_hour) = size_and_price(plans, self.plan.as_deref(), custom, &image)?;
         let order = Order {

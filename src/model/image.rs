@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::model::Time;
+use crate::error::{Error, Result};
+use crate::model::{Size, Time};
 
 /// An image in the catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,4 +24,21 @@ pub struct Image {
     pub built_at: Time,
     /// SHA-256 of its manifest: changes with any of its files.
     pub digest: String,
+}
+
+impl Image {
+    /// Whether a VM of that size can be made from it.
+    ///
+    /// # Errors
+    /// `usage` if it wants more.
+    pub fn admit(&self, size: Size) -> Result<()> {
+        if size.ram_mb >= self.min_ram_mb && size.disk_gb >= self.min_disk_gb {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "“{}” wants at least {} MB of memory and {} GB of disk.",
+            self.name, self.min_ram_mb, self.min_disk_gb
+        ))
+        .hint("Choose a larger plan: `plan ls`."))
+    }
 }

@@ -107,6 +107,26 @@ impl fmt::Display for UserName {
     }
 }
 
+/// Tags of one VM.
+pub const MOST_TAGS: usize = 16;
+/// The longest tag, characters.
+pub const LONGEST_TAG: usize = 40;
+
+/// Whether a VM may have those tags.
+///
+/// # Errors
+/// `usage` if they are too many, or one of them is empty, too long, or would act
+/// on a terminal.
+pub fn check_tags(tags: &[String]) -> Result<(), Error> {
+    let good =
+        |t: &String| !t.is_empty() && t.chars().count() <= LONGEST_TAG && !t.chars().any(text::is_unsafe);
+    if tags.len() <= MOST_TAGS && tags.iter().all(good) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("A VM has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters."))
+        .hint("Without control characters."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,6 +63,11 @@ impl Zone {
         self.show(time, "%F %T")
     }
 
+    /// The same without the year: `07-14 05:33:20`.
+    pub fn short(&self, time: Time) -> String {
+        self.show(time, "%m-%d %T")
+    }
+
     /// The time of day: `05:33:20`.
     pub fn clock(&self, time: Time) -> String {
         self.show(time, "%T")
@@ -128,6 +133,7 @@ mod tests {
         let berlin = Zone::parse("europe/berlin").unwrap();
         assert_eq!(berlin.name(), "Europe/Berlin");
         assert_eq!(berlin.date_time(SUMMER), "2026-07-14 05:33:20");
+        assert_eq!(berlin.short(SUMMER), "07-14 05:33:20");
         assert_eq!((berlin.clock(SUMMER).as_str(), berlin.date(SUMMER).as_str()), ("05:33:20", "2026-07-14"));
         assert_eq!(berlin.abbreviation(SUMMER), "CEST");
         let winter = Time::from_millis(1_768_000_000_000);

@@ -428,12 +428,6 @@ pub(crate) fn size_and_price(
             (first.name.clone(), first.size, first.credits_per_hour)
         }
     };
-    if size.ram_mb < image.min_ram_mb || size.disk_gb < image.min_disk_gb {
-        return Err(Error::usage(format!(
-            "“{}” wants at least {} MB of memory and {} GB of disk.",
-            image.name, image.min_ram_mb, image.min_disk_gb
-        ))
-        .hint("Choose a larger plan: `plan ls`."));
-    }
+    image.admit(size)?;
     Ok((name, size, price))
 }

@@ -3,7 +3,7 @@
 use super::grammar::{self, AccountVerb, Command, EventVerb, JobVerb, Parsed, VmVerb};
 use crate::model::name::VmRef;
 use crate::portal::{Portal, Principal};
-use crate::term::{self, Ended, Output};
+use crate::term::{self, Ended, Input, Output};
 
 /// The most that is kept of what a command says, bytes.
 const LONGEST: usize = 256 * 1024;
@@ -63,8 +63,9 @@ impl Said {
 /// Runs a line that needs no terminal.
 pub async fn capture(portal: &Portal, who: &Principal, line: &str) -> Said {
     let (mut stdio, input, mut output) = term::pair(None, Vec::new());
-    // Nothing is on its standard input.
-    drop(input);
+    // Nothing is on its standard input. Its other end stays: without it, whoever
+    // asked would be gone.
+    let _ = input.send(Input::Eof).await;
     let running = async {
         let ended = super::command(portal, who, &mut stdio, line.as_bytes()).await;
         drop(stdio);
@@ -83,6 +84,7 @@ pub async fn capture(portal: &Portal, who: &Principal, line: &str) -> Said {
         (out, err)
     };
     let (ended, (out, err)) = tokio::join!(running, reading);
+    drop(input);
     let status = match ended {
         Ended::Status(status) => status,
         Ended::Signal { .. } => 1,

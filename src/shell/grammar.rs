@@ -110,6 +110,7 @@ pub enum ImageVerb {
 #[allow(missing_docs)]
 pub enum PlanVerb {
     Ls(catalogue::PlanLs),
+    Limits(catalogue::PlanLimits),
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
 use crate::action::vm::Stats;
 use crate::model::job::JobStep;
+use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
@@ -127,6 +128,20 @@ impl Render for Vec<Plan> {
             ]
         };
         table(&["PLAN", "VCPUS", "RAM MB", "DISK GB", "CREDITS/H"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Limits {
+    fn text(&self) -> String {
+        let from_to = |least: u32, most: u32, unit: &str| format!("{least} to {most}{unit}");
+        sheet(&[
+            ("processors", from_to(self.least.vcpus, self.most.vcpus, "")),
+            ("memory", from_to(self.least.ram_mb, self.most.ram_mb, " MB")),
+            ("disk", from_to(self.least.disk_gb, self.most.disk_gb, " GB")),
+            ("VMs", format!("at most {} of an account", self.vms_per_user)),
+            ("tags", format!("at most {} of {} characters", self.tags, self.tag_characters)),
+            ("user data", format!("at most {}", bytes(self.user_data_bytes as u64))),
+        ])
     }
 }
 

@@ -51,6 +51,7 @@ impl Shell<'_> {
             Command::Vm(verb) => self.vm(verb).await,
             Command::Image(ImageVerb::Ls(a)) => self.give(a).await,
             Command::Plan(PlanVerb::Ls(a)) => self.give(a).await,
+            Command::Plan(PlanVerb::Limits(a)) => self.give(a).await,
             Command::Job(verb) => self.job(verb).await,
             Command::Key(verb) => self.key(verb).await,
             Command::Account(verb) => self.account(verb).await,

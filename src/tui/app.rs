@@ -305,6 +305,10 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
                 model.shared.vms.all = all;
                 out.extend(feeds::all(all));
             }
+            Effect::News(word, news) => {
+                let more = on_news(model, word, news);
+                out.extend(settle(model, more));
+            }
             Effect::Prefer(preferences) => {
                 model.shared.prefer(*preferences);
                 out.push(Effect::Redraw);

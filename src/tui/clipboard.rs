@@ -1,7 +1,7 @@
 //! The clipboard of the person's own machine, by their terminal (OSC 52, as in
 //! xterm's control sequences). A terminal that does not know it skips it.
 
-use base64ct::{Base64, Encoding};
+use data_encoding::BASE64;
 
 /// The most that is copied, bytes: terminals cut longer ones.
 pub const LONGEST: usize = 64 * 1024;
@@ -13,7 +13,7 @@ pub fn copy(text: &str) -> Vec<u8> {
         end -= 1;
     }
     let text = text.get(..end).unwrap_or_default();
-    format!("\x1b]52;c;{}\x07", Base64::encode_string(text.as_bytes())).into_bytes()
+    format!("\x1b]52;c;{}\x07", BASE64.encode(text.as_bytes())).into_bytes()
 }
 
 #[cfg(test)]

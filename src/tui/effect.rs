@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::app::{Mood, Msg};
-use super::page::Overlay;
+use super::page::{News, Overlay};
 use crate::error::Result;
 use crate::model::Preferences;
 use crate::model::name::VmRef;
@@ -44,6 +44,8 @@ pub enum Effect {
     Unfollow(&'static str),
     /// A VM is being made: follow its job, and select it on its page.
     Made(crate::model::Job),
+    /// Tell the page or the overlay of that word.
+    News(&'static str, News),
     /// Take other wishes about the screen.
     Prefer(Box<Preferences>),
     /// Enter a VM, in a tab.
@@ -62,6 +64,13 @@ pub enum Effect {
     Quit,
     /// End, whatever runs.
     Leave,
+}
+
+impl Effect {
+    /// Tells what went wrong.
+    pub fn complain(e: crate::error::Error) -> Effect {
+        Effect::Say(Mood::Bad, e.message, e.hint.into_owned())
+    }
 }
 
 /// What gets the whole terminal for a while.

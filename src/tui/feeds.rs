@@ -1,12 +1,19 @@
-//! What the frame itself follows: the VMs and the jobs.
+//! What the frame itself follows, the VMs and the jobs, and how pages follow
+//! what is theirs.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::Msg;
 use super::effect::{Effect, Feed, Teller};
+use crate::action::event::EventFeed;
 use crate::action::job::JobFollow;
+use crate::action::session::SessionFeed;
 use crate::action::vm::VmFollow;
-use crate::portal::{Portal, Principal};
+use crate::error::{Code, Error, Result};
+use crate::model::{Published, SessionInfo};
+use crate::portal::{Action, Portal, Principal};
 
 /// How long to wait before the list is asked for again.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -67,4 +74,96 @@ async fn follow_jobs(portal: Portal, who: Principal, tell: Teller, all: bool) {
             () = tell.closed() => return,
         }
     }
+}
+
+/// Something that tells again and again.
+pub trait Tells: Send {
+    /// What.
+    type News: Send + 'static;
+
+    /// What is new, once there is something.
+    fn next(&mut self) -> impl Future<Output = Result<Self::News>> + Send;
+}
+
+impl Tells for EventFeed {
+    type News = crate::action::event::News;
+
+    fn next(&mut self) -> impl Future<Output = Result<Self::News>> + Send {
+        EventFeed::next(self)
+    }
+}
+
+impl Tells for SessionFeed {
+    type News = Vec<SessionInfo>;
+
+    fn next(&mut self) -> impl Future<Output = Result<Self::News>> + Send {
+        SessionFeed::next(self)
+    }
+}
+
+/// The host's figures: the first may have to be waited for.
+impl Tells for tokio::sync::watch::Receiver<Arc<Published>> {
+    type News = Arc<Published>;
+
+    async fn next(&mut self) -> Result<Self::News> {
+        loop {
+            let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
+            self.changed().await.map_err(gone)?;
+            let now = Arc::clone(&self.borrow_and_update());
+            if now.sample_s > 0 {
+                return Ok(now);
+            }
+        }
+    }
+}
+
+/// What a page hears of what it follows.
+pub struct Heard<T> {
+    /// Which time it was that the page began to follow.
+    pub feed: u64,
+    /// What is new, or why there is nothing for now.
+    pub news: Result<T>,
+}
+
+/// Follows something for the page of that word, which gets each news as a
+/// [`Heard`]; asks again if it is lost.
+pub fn follow<A>(word: &'static str, feed: u64, action: impl Fn() -> A + Send + 'static) -> Feed
+where
+    A: Action,
+    A::Output: Tells,
+{
+    Feed::custom(word, A::NAME.to_owned(), move |portal, who, tell| {
+        Box::pin(async move {
+            loop {
+                let mut following = portal.perform(&who, action()).await;
+                loop {
+                    let news = match &mut following {
+                        Ok(following) => following.next().await,
+                        Err(e) => Err(e.clone()),
+                    };
+                    let lost = news.is_err();
+                    if tell.send(Msg::news(word, Heard { feed, news })).await.is_err() {
+                        return;
+                    }
+                    if lost {
+                        break;
+                    }
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        })
+    })
+}
+
+/// Several under one word, which end together.
+pub fn together(word: &'static str, feeds: Vec<Feed>) -> Feed {
+    Feed::custom(word, format!("{feeds:?}"), move |portal, who, tell| {
+        Box::pin(async move {
+            let mut all = tokio::task::JoinSet::new();
+            for feed in feeds {
+                all.spawn(feed.start(portal.clone(), who.clone(), tell.clone()));
+            }
+            all.join_all().await;
+        })
+    })
 }

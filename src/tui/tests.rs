@@ -1,3 +1,7 @@
+mod account;
+mod admin;
+mod events;
+mod forms;
 mod journey;
 mod screens;
 mod updates;

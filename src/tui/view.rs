@@ -73,16 +73,17 @@ pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     theme.paint(frame.buffer_mut());
 }
 
-/// Draws the toast alone, in the last row, over whatever is there.
+/// Draws the toast alone, in the first row: the tabs' own, never a guest's.
 pub fn draw_toast_over(frame: &mut Frame<'_>, model: &Model) {
     let Some(toast) = &model.toast else { return };
     let area = frame.area();
     let theme = &model.shared.theme;
-    let line = text::short(&format!(" {} {}", toast.text, toast.hint), usize::from(area.width));
-    let row = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
+    let line = text::short(&format!(" {} {}", toast.text, toast.hint), usize::from(area.width / 2));
+    let width = u16::try_from(text::columns(&line)).unwrap_or(area.width);
+    let row = Rect { x: area.right() - width, height: 1, width, ..area };
     frame.render_widget(ratatui::widgets::Clear, row);
     let style = if toast.mood == Mood::Bad { theme.bad } else { theme.accent };
-    frame.buffer_mut().set_stringn(row.x, row.y, line, usize::from(row.width), style);
+    frame.buffer_mut().set_stringn(row.x, row.y, line, usize::from(width), style);
 }
 
 /// Whose screen it is, where one is, and how many VMs there are.
@@ -143,7 +144,7 @@ fn tabs(shared: &Shared) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let key = super::tabs::Prefix::from(shared.preferences.prefix);
+    let key = super::tabs::key_word(shared.preferences.prefix);
     format!("{key} {}", names.join(" "))
 }
 

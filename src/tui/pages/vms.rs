@@ -25,7 +25,6 @@ use crate::tui::widgets::empty;
 use crate::tui::widgets::table::{self, Table};
 use ask::Ask;
 use keys::{Command, KEYS, applies, fits};
-use new::NewForm;
 
 /// The page's place.
 pub static ENTRY: Entry =
@@ -92,12 +91,7 @@ impl Vms {
                 let text = String::from("Your role shows you your own VMs only.");
                 return vec![Effect::Say(Mood::Bad, text, String::new())];
             }
-            Command::New => {
-                let form = NewForm::new(free_name(shared));
-                let mut effects = vec![Effect::Open(Box::new(form))];
-                effects.extend(new::catalogue());
-                return effects;
-            }
+            Command::New => return new::open(shared),
             Command::Copy => return self.copy(shared),
             Command::Enter
             | Command::Console
@@ -143,8 +137,8 @@ impl Vms {
             shown.push(shared.short_name(&row.vm.full_name()).to_owned());
         }
         let verb = match command {
-            Command::Enter => return names.into_iter().map(|n| Effect::Tab(n, Way::Shell)).collect(),
-            Command::Console => return names.into_iter().map(|n| Effect::Tab(n, Way::Console)).collect(),
+            Command::Enter => return tabs(&shown, Way::Shell),
+            Command::Console => return tabs(&shown, Way::Console),
             Command::Start => return vec![Effect::Do(Verb::Start.task(names))],
             Command::Pause => return vec![Effect::Do(Verb::Pause.task(names))],
             Command::Resume => return vec![Effect::Do(Verb::Resume.task(names))],
@@ -258,6 +252,12 @@ fn nothing(table: &Table<Arc<Row>>, shared: &Shared) -> (String, String) {
     }
 }
 
+/// Tabs are called as their viewer calls the VMs.
+fn tabs(shown: &[String], way: Way) -> Vec<Effect> {
+    let names = shown.iter().filter_map(|name| name.parse().ok());
+    names.map(|name: VmRef| Effect::Tab(name, way)).collect()
+}
+
 fn complain(e: Error) -> Effect {
     Effect::Say(Mood::Bad, e.message, e.hint.into_owned())
 }
@@ -270,11 +270,4 @@ fn refuse(shown: &str, state: VmState) -> Effect {
         VmState::Pending => "Wait until it runs.",
         VmState::Running => "Press S to stop it.",
     }))
-}
-
-/// The first name like `vm1` that the viewer has not taken.
-fn free_name(shared: &Shared) -> String {
-    let taken =
-        |name: &str| shared.vms.rows().iter().any(|r| r.vm.owner == shared.me.name && r.vm.name == name);
-    (1..).map(|n| format!("vm{n}")).find(|name| !taken(name)).unwrap_or_default()
 }

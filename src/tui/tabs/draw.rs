@@ -10,7 +10,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::layout::{self, Split};
 use super::wire::Stage;
-use super::{Mode, Panes, Tab, TabId, Tabs, Way, paint, scroll};
+use super::{Mode, Panes, Tab, TabId, Tabs, Way, keys, paint, scroll, word};
 use crate::model::text;
 use crate::term::keys::Key;
 use crate::tui::theme::Theme;
@@ -91,7 +91,7 @@ impl Tabs {
         }
         let scrolls = self.front().is_some_and(|t| t.scroll.is_some());
         let asked = match self.mode {
-            Mode::Close(id) => self.tab(id).map(|t| format!("{}: its {} still runs.  ", t.vm, t.way.word())),
+            Mode::Close(id) => self.tab(id).map(|t| format!("{}: its {} still runs.  ", t.vm, word(t.way))),
             Mode::Command | Mode::Help(_) => Some(String::new()),
             Mode::Pass => scrolls.then(|| self.place_in_words()),
         };
@@ -131,7 +131,7 @@ impl Tabs {
 
     /// The title of the guest in front, and the key for everything else.
     fn bar_end(&self, room: Rect, buffer: &mut Buffer, theme: &Theme) {
-        let hint = format!(" {} ?", self.prefs.prefix);
+        let hint = format!(" {} ?", keys::shown(self.prefs.prefix));
         let wide = u16::try_from(text::columns(&hint)).unwrap_or(0);
         if wide >= room.width {
             return;

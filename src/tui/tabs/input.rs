@@ -37,7 +37,7 @@ impl Tabs {
         let mut rest = bytes;
         while !rest.is_empty() && !self.away {
             // What comes after a command may be for somebody else.
-            let prefix = rest.iter().position(|b| *b == self.prefs.prefix.byte());
+            let prefix = rest.iter().position(|b| *b == keys::byte(self.prefs.prefix));
             let most = if self.takes_keys() { 1 } else { prefix.map_or(rest.len(), |at| at + 1) };
             let (now, more) = rest.split_at(most);
             rest = more;
@@ -73,7 +73,7 @@ impl Tabs {
             Piece::Bytes(bytes) => self.keys_or_pass(&bytes, steps),
             Piece::Prefix if self.mode == Mode::Command => {
                 self.mode = Mode::Pass;
-                self.pass(&[self.prefs.prefix.byte()], steps);
+                self.pass(&[keys::byte(self.prefs.prefix)], steps);
             }
             Piece::Prefix => {
                 self.mode = Mode::Command;

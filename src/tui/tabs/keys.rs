@@ -1,9 +1,7 @@
 //! The keys of tabs: what each does, once, for whoever presses it, for the bar
 //! and for the help.
 
-use std::fmt;
-
-use crate::model::preferences;
+use crate::model::preferences::Prefix;
 use crate::term::keys::Key;
 use crate::tui::keymap::Binding;
 
@@ -93,17 +91,6 @@ pub(super) static SCROLL_KEYS: &[Binding<Move>] = &[
     bind(&[Key::Esc, Char('q'), Key::Ctrl('c')], "q", "back", "back to what happens now", Move::Leave),
 ];
 
-/// The key that begins every command of tabs: a control byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix(u8);
-
-impl Default for Prefix {
-    /// Ctrl-], as telnet and the console have it.
-    fn default() -> Self {
-        Prefix(0x1d)
-    }
-}
-
 /// How the control bytes are written for people, from 0 on.
 const NAMES: [&str; 32] = [
     "Ctrl-Space",
@@ -139,29 +126,14 @@ const NAMES: [&str; 32] = [
     "Ctrl-^",
     "Ctrl-_",
 ];
-impl Prefix {
-    /// The byte that it sends.
-    pub fn byte(self) -> u8 {
-        self.0
-    }
-
-    /// How it is written, such as `Ctrl-]`.
-    pub fn shown(self) -> &'static str {
-        NAMES.get(usize::from(self.0)).copied().unwrap_or("Ctrl-]")
-    }
+/// What the prefix key sends: its character without the upper three bits.
+pub(super) fn byte(prefix: Prefix) -> u8 {
+    u8::try_from(prefix.key()).unwrap_or(b']') & 0x1f
 }
 
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl From<preferences::Prefix> for Prefix {
-    fn from(chosen: preferences::Prefix) -> Self {
-        // Control takes the upper bits away.
-        Prefix(u8::try_from(chosen.key()).unwrap_or(b']') & 0x1f)
-    }
+/// How it is written, such as `Ctrl-]`.
+pub fn shown(prefix: Prefix) -> &'static str {
+    NAMES.get(usize::from(byte(prefix))).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -169,12 +141,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_a_control_byte() {
-        for (word, byte, shown) in
-            [("ctrl-]", 0x1d, "Ctrl-]"), ("ctrl-b", 2, "Ctrl-B"), ("ctrl-^", 0x1e, "Ctrl-^")]
-        {
-            let prefix = Prefix::from(preferences::Prefix::parse(word).unwrap());
-            assert_eq!((prefix.byte(), prefix.shown()), (byte, shown));
+    fn every_prefix_has_its_byte_and_its_name() {
+        for (word, sends, name) in [
+            ("ctrl-]", 0x1d, "Ctrl-]"),
+            ("ctrl-b", 2, "Ctrl-B"),
+            ("ctrl-\\", 0x1c, "Ctrl-\\"),
+            ("ctrl-_", 0x1f, "Ctrl-_"),
+        ] {
+            let prefix = Prefix::parse(word).unwrap();
+            assert_eq!((byte(prefix), shown(prefix)), (sends, name));
         }
     }
 

@@ -37,17 +37,17 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use super::effect::Way;
+use super::effect::Way;
 use super::keymap::{self, Hint};
 use super::theme::Depth;
 use crate::error::{Code, Error, Result};
 use crate::guest::relay;
 use crate::model::Preferences;
 use crate::model::name::VmRef;
-use crate::model::preferences::Switch;
+use crate::model::preferences::{Prefix, Switch};
 use crate::term::keys::Decoder;
 use crate::term::{Ended, Stdio, Terminal, WindowSize};
-pub use keys::Prefix;
+pub use keys::shown as key_word;
 use layout::Split;
 pub use modes::Modes;
 use scroll::Scroll;
@@ -62,12 +62,11 @@ const HOLD: Duration = Duration::from_millis(20);
 /// Lines that a turn of the wheel scrolls.
 const WHEEL_LINES: u64 = 3;
 
-impl Way {
-    fn word(self) -> &'static str {
-        match self {
-            Way::Shell => "shell",
-            Way::Console => "console",
-        }
+/// The word for what runs there.
+fn word(way: Way) -> &'static str {
+    match way {
+        Way::Shell => "shell",
+        Way::Console => "console",
     }
 }
 
@@ -92,8 +91,8 @@ pub enum Step {
 pub struct Prefs {
     /// Begins every command.
     pub prefix: Prefix,
-    /// The wheel scrolls back.
-    pub wheel: bool,
+    /// The mouse is heeded.
+    pub mouse: bool,
     /// How many colours a guest may use.
     pub depth: Depth,
     /// The terminal's modes, for the guest's.
@@ -103,14 +102,13 @@ pub struct Prefs {
 }
 
 impl Prefs {
-    /// Of a session.
+    /// Of a session whose person wishes that.
     pub fn of(stdio: &Stdio, wishes: &Preferences) -> Prefs {
         let depth = Depth::at(stdio);
         let modes = stdio.terminal.as_ref().map(|t| t.modes.clone()).unwrap_or_default();
         let told = |name: &str| name != "COLORTERM" || depth == Depth::True;
         let env = stdio.env.iter().filter(|(name, _)| told(name)).cloned().collect();
-        let (prefix, wheel) = (Prefix::from(wishes.prefix), wishes.mouse == Switch::On);
-        Prefs { prefix, wheel, depth, modes, env }
+        Prefs { prefix: wishes.prefix, mouse: wishes.mouse == Switch::On, depth, modes, env }
     }
 
     /// The terminal that a guest gets.
@@ -209,7 +207,7 @@ pub struct Tabs {
 impl Tabs {
     /// None yet, for a window of that size.
     pub fn new(prefs: Prefs, door: Arc<dyn Door>, size: WindowSize) -> Tabs {
-        let tap = Tap::new(prefs.prefix.byte());
+        let tap = Tap::new(keys::byte(prefs.prefix));
         Tabs {
             prefs,
             door,
@@ -226,6 +224,13 @@ impl Tabs {
             decoder: Decoder::new(),
             silence_at: None,
         }
+    }
+
+    /// Takes other wishes.
+    pub fn prefer(&mut self, wishes: &Preferences) {
+        self.prefs.prefix = wishes.prefix;
+        self.prefs.mouse = wishes.mouse == Switch::On;
+        self.tap = Tap::new(keys::byte(wishes.prefix));
     }
 
     /// Notified when there is something new to draw or to [`Tabs::settle`].
@@ -265,7 +270,7 @@ impl Tabs {
     pub fn open(&mut self, vm: VmRef, way: Way) -> Result<TabId> {
         if self.tabs.len() >= MOST {
             return Err(Error::new(Code::Quota, format!("There are {MOST} tabs already."))
-                .hint(format!("{} x closes one.", self.prefs.prefix)));
+                .hint(format!("{} x closes one.", keys::shown(self.prefs.prefix))));
         }
         self.last_id += 1;
         let id = TabId(self.last_id);
@@ -303,13 +308,6 @@ impl Tabs {
         self.away = true;
         self.mode = Mode::Pass;
         self.arrange();
-    }
-
-    /// Takes other wishes: the prefix and the wheel.
-    pub fn prefer(&mut self, wishes: &Preferences) {
-        self.prefs.prefix = Prefix::from(wishes.prefix);
-        self.prefs.wheel = wishes.mouse == Switch::On;
-        self.tap = Tap::new(self.prefs.prefix.byte());
     }
 
     /// Brings tabs to the front again, if there are any.
@@ -415,7 +413,7 @@ impl Tabs {
     /// What the person's terminal must be set to while tabs are in front.
     pub fn modes(&self) -> Modes {
         match self.front() {
-            Some(tab) if !self.away => Modes::of(tab.line.emulator().screen(), self.prefs.wheel),
+            Some(tab) if !self.away => Modes::of(tab.line.emulator().screen(), self.prefs.mouse),
             _ => Modes::default(),
         }
     }
@@ -428,13 +426,14 @@ impl Tabs {
             Mode::Close(_) => vec![("y", "close it"), ("n", "keep it")],
             Mode::Help(_) => vec![("↑ ↓", "scroll"), ("Esc", "close")],
             Mode::Pass if scrolls => keymap::hints(keys::SCROLL_KEYS, |_| true),
-            Mode::Pass => vec![(self.prefs.prefix.shown(), "commands")],
+            Mode::Pass => vec![(keys::shown(self.prefs.prefix), "commands")],
         }
     }
 
     /// All keys of tabs, for the help.
     pub fn help(&self) -> Vec<Hint> {
-        let mut help = vec![(self.prefs.prefix.shown(), "begins each of these; twice, it is sent itself")];
+        let mut help =
+            vec![(keys::shown(self.prefs.prefix), "begins each of these; twice, it is sent itself")];
         help.extend(keymap::help(keys::KEYS));
         help.push(("", "While you scroll back:"));
         help.extend(keymap::help(keys::SCROLL_KEYS));
@@ -450,7 +449,7 @@ impl Tab {
     /// How it ended, in words.
     fn ending(&self) -> Option<String> {
         let Stage::Over(how) = self.line.stage() else { return None };
-        let (vm, what) = (&self.vm, self.way.word());
+        let (vm, what) = (&self.vm, word(self.way));
         Some(match how {
             Ok(Ended::Status(relay::LOST)) => format!("{vm}: the connection was lost."),
             Ok(Ended::Status(0)) => format!("{vm}: the {what} ended."),

@@ -17,11 +17,11 @@ pub struct Modes {
 }
 
 impl Modes {
-    /// For a guest with that screen. The wheel is wanted anyway, unless the person
-    /// has their mouse for themselves.
-    pub(super) fn of(screen: &vt100::Screen, wheel: bool) -> Modes {
+    /// For a guest with that screen. The wheel is wanted anyway; nothing is if the
+    /// person wants no mouse.
+    pub(super) fn of(screen: &vt100::Screen, mouse: bool) -> Modes {
         let mouse = match screen.mouse_protocol_mode() {
-            Mouse::None if !wheel => Mouse::None,
+            _ if !mouse => Mouse::None,
             Mouse::None | Mouse::Press | Mouse::PressRelease => Mouse::PressRelease,
             more @ (Mouse::ButtonMotion | Mouse::AnyMotion) => more,
         };

@@ -89,7 +89,7 @@ struct Session {
 
 fn prefs(depth: Depth) -> Prefs {
     let env = vec![(String::from("LANG"), String::from("C.UTF-8"))];
-    Prefs { prefix: Prefix::default(), wheel: true, depth, modes: vec![(53, 1)], env }
+    Prefs { prefix: Prefix::default(), mouse: true, depth, modes: vec![(53, 1)], env }
 }
 
 impl Session {

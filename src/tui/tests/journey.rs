@@ -148,7 +148,7 @@ async fn from_nothing_to_a_vm_and_back() {
     seat.press("n").await;
     seat.see("Boots nothing").await;
     let mut gate = house.driver.hold(Op::Start);
-    seat.press("\r").await;
+    seat.press("\x13").await;
     gate.reached(1).await;
     seat.see("45% starting").await;
     seat.see("… 45%").await;
@@ -180,7 +180,7 @@ async fn errors_are_told_with_their_hints() {
     house.driver.fail_next(Op::Define, error);
     seat.press("n").await;
     seat.see("Boots nothing").await;
-    seat.press("\r").await;
+    seat.press("\x13").await;
     seat.see("! vm1: The host is full. Try again shortly").await;
     seat.press("\x03").await;
     seat.end().await;

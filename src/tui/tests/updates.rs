@@ -50,8 +50,7 @@ fn the_selection_stays_on_its_vm_and_then_on_its_place() {
 #[test]
 fn enter_and_console_want_a_running_vm() {
     let mut model = with_vms(80, 24);
-    let tab =
-        |way| vec![format!("Tab({:?}, {way})", "web1.alice".parse::<crate::model::name::VmRef>().unwrap())];
+    let tab = |way| vec![format!("Tab({:?}, {way})", "web1".parse::<crate::model::name::VmRef>().unwrap())];
     assert_eq!(press(&mut model, "\r"), tab("Shell"));
     assert_eq!(press(&mut model, "c"), tab("Console"));
     press(&mut model, "j\r");

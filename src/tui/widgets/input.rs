@@ -12,13 +12,25 @@ use crate::term::keys::Key;
 const MOST: usize = 200;
 
 /// A field's text and cursor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     text: Vec<char>,
     cursor: usize,
+    most: usize,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Input::holding(MOST)
+    }
 }
 
 impl Input {
+    /// An empty field for that many characters.
+    pub fn holding(most: usize) -> Input {
+        Input { text: Vec::new(), cursor: 0, most }
+    }
+
     /// A field that holds that, the cursor after it.
     pub fn new(text: &str) -> Input {
         let mut input = Input::default();
@@ -38,7 +50,7 @@ impl Input {
 
     /// Empties it.
     pub fn clear(&mut self) {
-        *self = Input::default();
+        *self = Input::holding(self.most);
     }
 
     /// Takes a key; false if it means nothing here.
@@ -82,7 +94,7 @@ impl Input {
 
     fn insert(&mut self, text: &str) {
         for c in text.chars().filter(|c| !text::is_unsafe(*c)) {
-            if self.text.len() < MOST {
+            if self.text.len() < self.most {
                 self.text.insert(self.cursor, c);
                 self.cursor += 1;
             }

@@ -1,11 +1,17 @@
 //! Small parts that pages are drawn with. They know nothing of VMs.
 
+pub mod area;
 pub mod bar;
 pub mod columns;
+pub mod confirm;
 pub mod empty;
 pub mod footer;
+pub mod form;
 pub mod input;
 pub mod modal;
+pub mod panes;
 pub mod scroll;
+pub mod secret;
+pub mod sheet;
 pub mod table;
 pub mod words;

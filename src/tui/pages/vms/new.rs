@@ -1,224 +1,284 @@
-//! The form for a new VM: a name, an image, a plan. All have something in them
-//! from the start, so that Enter alone makes a VM.
+//! The form that makes a VM. It says what is wrong while it is typed, by the same
+//! rules as the portal; what the portal refuses comes back to it.
 
 use ratatui::Frame;
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
-use crate::action::catalogue::{ImageLs, PlanLs};
+use crate::action::catalogue::{ImageLs, PlanLimits, PlanLs};
+use crate::action::key::KeyLs;
 use crate::action::vm::VmNew;
-use crate::error::{Error, Result};
-use crate::model::{Image, Job, Plan, VmName, text};
+use crate::error::{Code, Error, Result};
+use crate::model::name::check_tags;
+use crate::model::plan::{LEAST, Limits, custom_price};
+use crate::model::{Image, Job, Plan, Size, SshKey, VmName, text};
 use crate::term::keys::Key;
 use crate::tui::app::Msg;
 use crate::tui::effect::{Effect, Task};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::Hint;
 use crate::tui::page::{Fate, News, Overlay, Shared};
-use crate::tui::theme::Theme;
-use crate::tui::widgets::input::Input;
-use crate::tui::widgets::{modal, words};
+use crate::tui::widgets::area::Area;
+use crate::tui::widgets::form::{Choice, Field, Form, Kind, Number, Reply};
+use crate::tui::widgets::words;
 
 /// The form's word.
 const WORD: &str = "new";
+/// What arrows add to a memory (MB) and to a disk (GB) or take away.
+const STEPS: (u32, u32) = (256, 5);
+/// The plan of one's own making.
+const CUSTOM: &str = "custom";
+/// Bytes of user data, as long as the portal has not said how many it takes.
+const UNTOLD: usize = 64 * 1024;
 
 /// What the form hears.
-enum Heard {
+pub(in crate::tui) enum Heard {
     Images(Result<Vec<Image>>),
     Plans(Result<Vec<Plan>>),
+    Limits(Result<Limits>),
+    Keys(Result<Vec<SshKey>>),
     Made(Result<Job>),
 }
 
-/// Looks up what there is to choose from.
-pub fn catalogue() -> Vec<Effect> {
-    vec![
-        Effect::Do(Task::new(ImageLs {}, |images| Msg::news(WORD, Heard::Images(images)))),
-        Effect::Do(Task::new(PlanLs {}, |plans| Msg::news(WORD, Heard::Plans(plans)))),
-    ]
+/// The form's fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Item {
+    Name,
+    Image,
+    Plan,
+    Memory,
+    Cpus,
+    Disk,
+    Tags,
+    UserData,
+    Cost,
+    Keys,
+    Create,
 }
-
-/// Columns of the fields' names.
-const LABEL: u16 = 7;
 
 /// The form.
 #[derive(Debug)]
 pub struct NewForm {
-    name: Input,
-    images: Vec<Image>,
+    form: Form<Item>,
+    /// None: not known yet.
+    images: Option<Vec<Image>>,
     plans: Vec<Plan>,
-    image: usize,
-    plan: usize,
-    focus: Field,
-    state: State,
+    limits: Option<Limits>,
+    /// The size of the plan that was chosen last.
+    size: Size,
+    /// It is asked for, and not answered yet.
+    sent: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Name,
-    Image,
-    Plan,
+/// Opens the form, with a name that the viewer has not taken, and looks up what
+/// there is to choose from.
+pub fn open(shared: &Shared) -> Vec<Effect> {
+    vec![
+        Effect::Open(Box::new(NewForm::new(&free_name(shared)))),
+        Effect::Do(Task::new(ImageLs {}, |images| Msg::news(WORD, Heard::Images(images)))),
+        Effect::Do(Task::new(PlanLs {}, |plans| Msg::news(WORD, Heard::Plans(plans)))),
+        Effect::Do(Task::new(PlanLimits {}, |limits| Msg::news(WORD, Heard::Limits(limits)))),
+        Effect::Do(Task::new(KeyLs {}, |keys| Msg::news(WORD, Heard::Keys(keys)))),
+    ]
 }
 
-#[derive(Debug)]
-enum State {
-    /// Images and plans are not known yet.
-    Loading,
-    Ready,
-    /// Asked for, not answered yet.
-    Sent,
-    Refused(Error),
+/// The first name like `vm1` that the viewer has not taken.
+fn free_name(shared: &Shared) -> String {
+    (1..).map(|n| format!("vm{n}")).find(|name| !is_taken(shared, name)).unwrap_or_default()
 }
 
-/// What a key does here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
-    Create,
-    Cancel,
-    Next,
-    Before,
-    Less,
-    More,
+fn is_taken(shared: &Shared, name: &str) -> bool {
+    shared.vms.rows().iter().any(|r| r.vm.owner == shared.me.name && r.vm.name == name)
 }
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help: "", command }
-}
-
-static KEYS: &[Binding<Command>] = &[
-    key(&[Key::Enter], "Enter", "create", Command::Create),
-    key(&[Key::Tab, Key::Down], "Tab", "next", Command::Next),
-    key(&[Key::BackTab, Key::Up], "", "", Command::Before),
-    key(&[Key::Left], "← →", "choose", Command::Less),
-    key(&[Key::Right, Key::Char(' ')], "", "", Command::More),
-    key(&[Key::Esc, Key::Ctrl('c')], "Esc", "cancel", Command::Cancel),
-];
 
 impl NewForm {
-    /// A form with that name in it.
-    pub fn new(name: String) -> NewForm {
-        NewForm {
-            name: Input::new(&name),
-            images: Vec::new(),
-            plans: Vec::new(),
-            image: 0,
-            plan: 0,
-            focus: Field::Name,
-            state: State::Loading,
+    fn new(name: &str) -> NewForm {
+        let number = |value, unit, step| Kind::Number(Number::new(value, unit, (value, value), step));
+        let choice = || Kind::Choice(Choice::new(Vec::new()));
+        let mut fields = vec![
+            Field::new(Item::Name, "Name", Kind::suggested(name)),
+            Field::new(Item::Image, "Image", choice()).noted("Looking for images…"),
+            Field::new(Item::Plan, "Plan", choice()),
+            Field::new(Item::Memory, "Memory", number(LEAST.ram_mb, "MB", STEPS.0)),
+            Field::new(Item::Cpus, "CPUs", number(LEAST.vcpus, "", 1)),
+            Field::new(Item::Disk, "Disk", number(LEAST.disk_gb, "GB", STEPS.1)),
+            Field::new(Item::Tags, "Tags", Kind::line()).noted("words, with commas between"),
+            Field::new(Item::UserData, "User data", Kind::Area(Area::new(UNTOLD))),
+            Field::new(Item::Cost, "Cost", Kind::Info(String::new())),
+            Field::new(Item::Keys, "Keys", Kind::Info(String::from("…"))),
+            Field::new(Item::Create, "", Kind::Button(format!("Create {name}"))),
+        ];
+        for field in &mut fields {
+            field.hidden = matches!(field.id, Item::Memory | Item::Cpus | Item::Disk);
         }
+        let form = Form::new("create", fields);
+        let mut new =
+            NewForm { form, images: None, plans: Vec::new(), limits: None, size: LEAST, sent: false };
+        new.about_user_data();
+        new
     }
 
-    fn refuse(&mut self, e: Error) {
-        self.state = State::Refused(e);
+    fn image(&self) -> Option<&Image> {
+        self.images.as_ref()?.get(self.form.chosen(Item::Image)?)
     }
 
-    /// In the name, arrows move the cursor and a space is text.
-    fn applies(&self, command: Command) -> bool {
-        match command {
-            Command::Less | Command::More => self.focus != Field::Name,
-            Command::Create | Command::Cancel | Command::Next | Command::Before => true,
-        }
+    fn plan(&self) -> Option<&Plan> {
+        self.plans.get(self.form.chosen(Item::Plan)?)
     }
 
-    fn create(&mut self) -> Option<Effect> {
-        if matches!(self.state, State::Sent) {
-            return None;
-        }
-        match self.name.text().trim().parse::<VmName>() {
-            Ok(name) => {
-                self.state = State::Sent;
-                let image = self.images.get(self.image).map(|i| i.name.clone());
-                let plan = self.plans.get(self.plan).map(|p| p.name.clone());
-                let action = VmNew {
-                    name,
-                    image,
-                    plan,
-                    ram: None,
-                    cpu: None,
-                    disk: None,
-                    user_data: None,
-                    tags: Vec::new(),
-                    no_wait: true,
-                };
-                Some(Effect::Do(Task::new(action, |made| Msg::news(WORD, Heard::Made(made)))))
-            }
-            Err(e) => {
-                self.focus = Field::Name;
-                self.refuse(e);
-                None
-            }
-        }
+    /// It is a size of one's own.
+    fn is_custom(&self) -> bool {
+        !self.plans.is_empty() && self.form.chosen(Item::Plan) == Some(self.plans.len())
     }
 
-    fn choose(&mut self, more: bool) {
-        let (at, count) = match self.focus {
-            Field::Image => (&mut self.image, self.images.len()),
-            Field::Plan => (&mut self.plan, self.plans.len()),
-            Field::Name => return,
+    /// The size that is asked for, as far as it is one.
+    fn wanted(&self) -> Option<Size> {
+        if !self.is_custom() {
+            return self.plan().map(|plan| plan.size);
+        }
+        let number = |item| self.form.number(item);
+        Some(Size { ram_mb: number(Item::Memory)?, vcpus: number(Item::Cpus)?, disk_gb: number(Item::Disk)? })
+    }
+
+    fn tags(&self) -> Vec<String> {
+        let typed = self.form.text(Item::Tags);
+        typed.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect()
+    }
+
+    /// Says anew what is right and wrong.
+    fn check(&mut self, shared: &Shared) {
+        let name = self.form.text(Item::Name).trim().to_owned();
+        let wrong = match name.parse::<VmName>() {
+            Ok(_) if is_taken(shared, &name) => format!("There is a VM called “{name}” already."),
+            Ok(_) => String::new(),
+            Err(e) => e.hint.into_owned(),
         };
-        if count > 0 {
-            *at = (*at + if more { 1 } else { count - 1 }) % count;
+        self.form.refuse(Item::Name, wrong);
+        self.form.tell(Item::Create, format!("Create {}", text::short(&name, 32)));
+        let tags = check_tags(&self.tags());
+        self.form.refuse(Item::Tags, tags.err().map(|e| e.message).unwrap_or_default());
+        self.about_size();
+        self.about_user_data();
+    }
+
+    /// Says what the image wants, what the plan has, and what that costs.
+    fn about_size(&mut self) {
+        let custom = self.is_custom();
+        for item in [Item::Memory, Item::Cpus, Item::Disk] {
+            self.form.show(item, custom);
         }
-        self.calm();
+        let (ram, disk) = self.image().map_or((0, 0), |i| (i.min_ram_mb, i.min_disk_gb));
+        if let Some(Limits { least, most, .. }) = self.limits {
+            for (item, least, most) in [
+                (Item::Memory, least.ram_mb.max(ram), most.ram_mb),
+                (Item::Cpus, least.vcpus, most.vcpus),
+                (Item::Disk, least.disk_gb.max(disk), most.disk_gb),
+            ] {
+                let Some(number) = self.form.number_mut(item) else { continue };
+                number.limit(least, most);
+                let range = number.range();
+                self.form.note(item, range);
+            }
+        }
+        let image =
+            self.image().map(|i| format!("{} At least {ram} MB, {disk} GB.", sentence(&i.description)));
+        let (image, missing) = match (image, &self.images) {
+            (Some(note), _) => (note, ""),
+            (None, None) => (String::from("Looking for images…"), ""),
+            (None, Some(_)) => (String::new(), "There is no image yet: `twarga image build` on the host."),
+        };
+        self.form.note(Item::Image, image);
+        self.form.refuse(Item::Image, missing);
+        let plan = self.plan().map(|p| p.size);
+        let small = plan.zip(self.image()).and_then(|(size, image)| image.admit(size).err());
+        self.form.refuse(Item::Plan, small.map(|e| e.message).unwrap_or_default());
+        self.form.note(Item::Plan, plan.map_or_else(|| String::from("a size of your own"), describe));
+        let price =
+            if custom { self.wanted().map(custom_price) } else { self.plan().map(|p| p.credits_per_hour) };
+        self.form.tell(Item::Cost, price.map_or_else(|| String::from("–"), cost));
     }
 
-    fn calm_if_loading(&mut self) {
-        if matches!(self.state, State::Loading) {
-            self.state = State::Ready;
+    fn about_user_data(&mut self) {
+        let limits = self.limits;
+        let Some(area) = self.form.area(Item::UserData) else { return };
+        if let Some(limits) = limits {
+            area.limit(limits.user_data_bytes);
+        }
+        let note = match area.lines() {
+            _ if area.is_empty() => {
+                String::from("A cloud-config or a script for cloud-init: type or paste it.")
+            }
+            1 => words::size(area.bytes() as u64),
+            lines => format!("{lines} lines, {}", words::size(area.bytes() as u64)),
+        };
+        let cut = match area.is_cut() {
+            true => "Not all that was pasted is here. `vm new --user-data -` takes it from a file.",
+            false => "",
+        };
+        self.form.note(Item::UserData, note);
+        self.form.refuse(Item::UserData, cut);
+    }
+
+    /// Begins a size of one's own with that of the plan chosen before.
+    fn on_plan(&mut self) {
+        if let Some(plan) = self.plan() {
+            self.size = plan.size;
+        } else if self.is_custom() {
+            let size = self.size;
+            for (item, value) in
+                [(Item::Memory, size.ram_mb), (Item::Cpus, size.vcpus), (Item::Disk, size.disk_gb)]
+            {
+                if let Some(number) = self.form.number_mut(item) {
+                    number.put(value);
+                }
+            }
         }
     }
 
-    /// What was refused is being changed.
-    fn calm(&mut self) {
-        if matches!(self.state, State::Refused(_)) {
-            self.state = State::Ready;
+    fn create(&mut self, shared: &Shared) -> Vec<Effect> {
+        self.check(shared);
+        if self.form.go_to_error() {
+            return Vec::new();
         }
+        let name = match self.form.text(Item::Name).trim().parse::<VmName>() {
+            Ok(name) => name,
+            Err(e) => {
+                self.refused(e);
+                return Vec::new();
+            }
+        };
+        let size = self.wanted().filter(|_| self.is_custom());
+        let user_data = self.form.text(Item::UserData);
+        let action = VmNew {
+            name,
+            image: self.image().map(|i| i.name.clone()),
+            plan: self.plan().map(|p| p.name.clone()),
+            ram: size.map(|s| s.ram_mb),
+            cpu: size.map(|s| s.vcpus),
+            disk: size.map(|s| s.disk_gb),
+            user_data: (!user_data.is_empty()).then_some(user_data),
+            tags: self.tags(),
+            no_wait: true,
+        };
+        self.sent = true;
+        self.form.complain("");
+        self.form.tell(Item::Create, "Asking for it…");
+        vec![Effect::Do(Task::new(action, |made| Msg::news(WORD, Heard::Made(made))))]
     }
 
-    /// Draws a field; returns where its value begins.
-    fn line(
-        &self,
-        buffer: &mut Buffer,
-        inner: Rect,
-        row: u16,
-        (label, field): (&str, Field),
-        value: &str,
-        theme: &Theme,
-    ) -> (u16, u16) {
-        let (x, y) = (inner.x + LABEL, inner.y + row);
-        if y >= inner.bottom() {
-            return (inner.x, inner.y);
-        }
-        let focused = self.focus == field;
-        buffer.set_stringn(inner.x, y, label, usize::from(LABEL), theme.muted);
-        let style = if focused && field != Field::Name { theme.selected } else { Style::new() };
-        let style = if focused && field == Field::Name { theme.heading } else { style };
-        let room = usize::from(inner.right().saturating_sub(x));
-        buffer.set_stringn(x, y, text::short(value, room), room, style);
-        (x, y)
-    }
-
-    fn image_note(&self) -> String {
-        match (self.images.get(self.image), &self.state) {
-            (Some(image), _) => image.description.clone(),
-            (None, State::Loading) => String::from("Looking for images…"),
-            (None, State::Ready | State::Sent | State::Refused(_)) => String::from("There is no image yet."),
-        }
-    }
-
-    fn plan_note(&self) -> String {
-        self.plans.get(self.plan).map(describe).unwrap_or_default()
-    }
-
-    fn notice(&self, theme: &Theme) -> (String, Style) {
-        match &self.state {
-            State::Loading | State::Ready => (String::new(), Style::new()),
-            State::Sent => (String::from("Asking for it…"), theme.muted),
-            State::Refused(e) => (e.to_string(), theme.bad),
+    /// Says what the portal refused, beside the field that it is about.
+    fn refused(&mut self, e: Error) {
+        let item = if matches!(e.code, Code::Exists | Code::BadName) {
+            Some(Item::Name)
+        } else if matches!(e.code, Code::ImageNotFound | Code::ImageInvalid) {
+            Some(Item::Image)
+        } else {
+            (e.code == Code::PlanNotFound).then_some(Item::Plan)
+        };
+        match item {
+            Some(item) => {
+                self.form.go_to(item);
+                self.form.refuse(item, e.to_string());
+            }
+            None => self.form.complain(e.to_string()),
         }
     }
 }
@@ -229,103 +289,106 @@ impl Overlay for NewForm {
     }
 
     fn hints(&self, _shared: &Shared) -> Vec<Hint> {
-        keymap::hints(KEYS, |c| self.applies(c))
-    }
-
-    fn on_key(&mut self, key: &Key, _shared: &Shared) -> (Fate, Vec<Effect>) {
-        let command = keymap::find(KEYS, key, |c| self.applies(c)).filter(|c| self.applies(*c));
-        let mut effects = Vec::new();
-        match command {
-            Some(Command::Cancel) => return (Fate::Close, effects),
-            Some(Command::Create) => effects.extend(self.create()),
-            Some(Command::Next) => self.focus = self.focus.next(),
-            Some(Command::Before) => self.focus = self.focus.next().next(),
-            Some(Command::Less) => self.choose(false),
-            Some(Command::More) => self.choose(true),
-            None => {
-                if self.focus == Field::Name && self.name.on_key(key) {
-                    self.calm();
-                }
-            }
+        if self.sent {
+            return vec![("Esc", "do not wait for the answer")];
         }
-        (Fate::Stay, effects)
+        self.form.hints()
     }
 
-    fn on_news(&mut self, news: News, _shared: &Shared) -> (Fate, Vec<Effect>) {
+    fn on_key(&mut self, key: &Key, shared: &Shared) -> (Fate, Vec<Effect>) {
+        if self.sent {
+            let fate = if matches!(key, Key::Esc | Key::Ctrl('c')) { Fate::Close } else { Fate::Stay };
+            return (fate, Vec::new());
+        }
+        match self.form.on_key(key) {
+            Reply::Stay => {}
+            Reply::Changed(item) => {
+                if item == Item::Plan {
+                    self.on_plan();
+                }
+                self.check(shared);
+            }
+            Reply::Submit => return (Fate::Stay, self.create(shared)),
+            Reply::Cancel => return (Fate::Close, Vec::new()),
+        }
+        (Fate::Stay, Vec::new())
+    }
+
+    fn on_news(&mut self, news: News, shared: &Shared) -> (Fate, Vec<Effect>) {
         let Ok(heard) = news.downcast::<Heard>() else { return (Fate::Stay, Vec::new()) };
         match *heard {
             Heard::Images(Ok(mut images)) => {
                 // First what the portal takes if nobody chooses: what is ready soonest.
                 images.sort_by_key(|i| (i.name != "micro", i.size_bytes));
-                self.images = images;
-                self.calm_if_loading();
+                self.form.set_options(Item::Image, images.iter().map(|i| text::clean(&i.name)).collect());
+                self.images = Some(images);
             }
-            Heard::Plans(Ok(plans)) => self.plans = plans,
+            Heard::Plans(Ok(plans)) => {
+                let names = plans.iter().map(|p| text::clean(&p.name));
+                self.form.set_options(Item::Plan, names.chain([String::from(CUSTOM)]).collect());
+                self.plans = plans;
+                self.on_plan();
+            }
+            Heard::Limits(Ok(limits)) => self.limits = Some(limits),
+            Heard::Keys(Ok(keys)) => self.form.tell(Item::Keys, who_enters(&keys)),
             Heard::Made(Ok(job)) => return (Fate::Close, vec![Effect::Made(job)]),
-            Heard::Images(Err(e)) | Heard::Plans(Err(e)) | Heard::Made(Err(e)) => self.refuse(e),
+            Heard::Images(Err(e)) | Heard::Plans(Err(e)) | Heard::Limits(Err(e)) | Heard::Keys(Err(e)) => {
+                self.form.complain(e.to_string())
+            }
+            Heard::Made(Err(e)) => {
+                self.sent = false;
+                self.check(shared);
+                self.refused(e);
+                return (Fate::Stay, Vec::new());
+            }
+        }
+        if !self.sent {
+            self.check(shared);
         }
         (Fate::Stay, Vec::new())
     }
 
     fn draw(&mut self, frame: &mut Frame<'_>, within: Rect, shared: &Shared) {
-        let theme = &shared.theme;
-        let width = within.width.saturating_sub(4).min(60);
-        let (notice, style) = self.notice(theme);
-        let notice = words::wrap(&notice, width);
-        let rows = 6 + u16::try_from(notice.len()).unwrap_or(0).min(4);
-        let inner = modal::open(frame, within, theme, "New VM", (width, rows));
-        let buffer = frame.buffer_mut();
-        let (name, cursor) = self.name.view(inner.width.saturating_sub(LABEL));
-        let name_at = self.line(buffer, inner, 0, ("Name", Field::Name), &name, theme);
-        let image = choice(self.images.iter().map(|i| i.name.as_str()), self.image);
-        let image_at = self.line(buffer, inner, 1, ("Image", Field::Image), &image, theme);
-        note(buffer, inner, 2, &self.image_note(), theme);
-        let plan = choice(self.plans.iter().map(|p| p.name.as_str()), self.plan);
-        let plan_at = self.line(buffer, inner, 3, ("Plan", Field::Plan), &plan, theme);
-        note(buffer, inner, 4, &self.plan_note(), theme);
-        let first = inner.y + 6.min(inner.height.saturating_sub(u16::try_from(notice.len()).unwrap_or(0)));
-        for (line, y) in notice.iter().zip(first..inner.bottom()) {
-            buffer.set_stringn(inner.x, y, line, usize::from(inner.width), style);
-        }
-        frame.set_cursor_position(match self.focus {
-            Field::Name => (name_at.0 + cursor, name_at.1),
-            Field::Image => image_at,
-            Field::Plan => plan_at,
-        });
+        self.form.draw(frame, within, "New VM", &shared.theme);
     }
 }
 
-impl Field {
-    fn next(self) -> Field {
-        match self {
-            Field::Name => Field::Image,
-            Field::Image => Field::Plan,
-            Field::Plan => Field::Name,
-        }
-    }
+/// A description as a sentence.
+fn sentence(words: &str) -> String {
+    let words = text::clean(words.trim());
+    if words.is_empty() || words.ends_with(['.', '!', '?']) { words } else { format!("{words}.") }
 }
 
-/// A choice and how many there are: `‹ small ›  1 of 3`.
-fn choice<'a>(all: impl ExactSizeIterator<Item = &'a str>, at: usize) -> String {
-    let count = all.len();
-    match (all.into_iter().nth(at), count) {
-        (None, _) => String::from("–"),
-        (Some(one), 1) => text::clean(one),
-        (Some(one), _) => format!("‹ {} ›  {} of {count}", text::clean(one), at + 1),
-    }
-}
-
-fn note(buffer: &mut Buffer, inner: Rect, row: u16, value: &str, theme: &Theme) {
-    let (x, y) = (inner.x + LABEL, inner.y + row);
-    let room = usize::from(inner.right().saturating_sub(x));
-    if y < inner.bottom() {
-        buffer.set_stringn(x, y, text::short(value, room), room, theme.muted);
-    }
-}
-
-/// A plan's size and price: `1 CPU, 512 MiB, 10 GB, 1 credit an hour`.
-fn describe(plan: &Plan) -> String {
-    let size = plan.size;
+/// A size: `1 CPU, 512 MiB, 10 GB`.
+fn describe(size: Size) -> String {
     let ram = words::size(u64::from(size.ram_mb) << 20);
-    format!("{} CPU, {ram}, {} GB, {}", size.vcpus, size.disk_gb, words::price(plan.credits_per_hour))
+    let cpus = if size.vcpus == 1 { "CPU" } else { "CPUs" };
+    format!("{} {cpus}, {ram}, {} GB", size.vcpus, size.disk_gb)
+}
+
+/// A price, for longer times too.
+fn cost(credits_per_hour: f64) -> String {
+    let amount = |hours: f64| (credits_per_hour * hours * 100.0).round() / 100.0;
+    let price = words::price(credits_per_hour);
+    format!("{price}, {} a day, {} in 30 days", amount(24.0), amount(24.0 * 30.0))
+}
+
+/// Which keys will let their owner in.
+fn who_enters(keys: &[SshKey]) -> String {
+    /// Keys that are named.
+    const NAMED: usize = 4;
+    let name = |key: &SshKey| match key.note.trim() {
+        "" => text::short(&key.fingerprint, 20),
+        note => text::short(note, 24),
+    };
+    let names: Vec<String> = keys.iter().take(NAMED).map(name).collect();
+    let more = match keys.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    match keys.len() {
+        0 => String::from("You have none: the portal lets you in all the same. `key add` adds one."),
+        1 => format!("{} lets you in, by a jump too.", names.join(", ")),
+        _ => format!("{}{more} let you in, by a jump too.", names.join(", ")),
+    }
 }

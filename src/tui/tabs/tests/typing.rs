@@ -216,10 +216,7 @@ async fn a_guest_that_takes_nothing_fills_no_memory() {
 #[tokio::test]
 async fn another_prefix_leaves_the_usual_one_to_the_guest() {
     let (made, guests) = mpsc::unbounded_channel();
-    let prefs = Prefs {
-        prefix: Prefix::from(crate::model::preferences::Prefix::parse("ctrl-b").unwrap()),
-        ..prefs(Depth::True)
-    };
+    let prefs = Prefs { prefix: Prefix::parse("ctrl-b").unwrap(), ..prefs(Depth::True) };
     let tabs = Tabs::new(prefs, Arc::new(Theatre(made)), WindowSize { cols: 80, rows: 24 });
     let mut session = Session { tabs, guests, size: (80, 24) };
     let mut guest = session.open("web1", Way::Shell).await;

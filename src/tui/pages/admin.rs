@@ -1,0 +1,32 @@
+//! For those who run the place: accounts, connections, the host, what is offered.
+
+mod catalogue;
+mod host;
+mod new_user;
+mod users;
+
+use super::sessions::Sessions;
+use crate::model::Permission;
+use crate::model::user::Scope;
+use crate::tui::page::Entry;
+use crate::tui::widgets::panes::Panes;
+
+const WORD: &str = "admin";
+
+/// The page's place.
+pub static ENTRY: Entry = Entry {
+    word: WORD,
+    title: "Admin",
+    allowed: |me| me.role.grants(Permission::UserRead) == Scope::All,
+    open: |_| {
+        Box::new(Panes::new(
+            WORD,
+            vec![
+                Box::new(users::Users::new()),
+                Box::new(Sessions::new(WORD, true)),
+                Box::new(host::Host::default()),
+                Box::new(catalogue::Catalogue::default()),
+            ],
+        ))
+    },
+};

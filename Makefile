@@ -1,5 +1,5 @@
 # Everything that people and CI do, by name.
-.PHONY: run test lint fuzz bench soak images libvirt deps fmt clean
+.PHONY: run test lint fuzz bench soak cast images libvirt deps fmt clean
 
 CARGO    ?= cargo
 # Where the tests find the images that they boot.
@@ -44,6 +44,11 @@ bench: deps libvirt images
 soak: deps libvirt images
 	$(CARGO) build --release --bins
 	TWARGA_IMAGES=$(abspath $(IMAGES)) scripts/soak
+
+# docs/first-minutes.cast, on real VMs.
+cast: deps libvirt images
+	$(CARGO) build --release --bins
+	TWARGA_IMAGES=$(abspath $(IMAGES)) scripts/cast
 
 deps:
 	scripts/install-deps

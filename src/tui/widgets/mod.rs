@@ -12,5 +12,6 @@ pub mod panes;
 pub mod scroll;
 pub mod secret;
 pub mod sheet;
+pub mod spark;
 pub mod table;
 pub mod words;

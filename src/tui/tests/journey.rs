@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::action::account::AccountPasswd;
+use crate::action::account::{AccountPasswd, AccountSet};
 use crate::config::Config;
 use crate::driver::mock::{MockDriver, Op};
+use crate::model::Setting;
 use crate::portal::{Portal, Principal};
 use crate::store::Store;
 use crate::term::{self, Input, Output, Terminal, WindowSize};
@@ -75,6 +76,8 @@ impl House {
         let who = portal.login_password("admin", old.clone(), from).await.unwrap();
         let new = String::from("seven brown foxes").into();
         portal.perform(&who, AccountPasswd { old: Some(old), new }).await.unwrap();
+        let start = AccountSet { key: Setting::Start, value: "vms".into() };
+        portal.perform(&who, start).await.unwrap();
         portal.start_background();
         House { portal, who, driver, _dir: dir }
     }

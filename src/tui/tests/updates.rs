@@ -270,6 +270,7 @@ fn the_line_takes_pages_and_commands() {
 
 #[test]
 fn random_bytes_lead_nowhere_bad() {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz/:? \t\r\x1b[A123456*";
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move || {
         state ^= state << 13;
@@ -284,7 +285,7 @@ fn random_bytes_lead_nowhere_bad() {
             let bytes: Vec<u8> = (0..random() % 24)
                 .map(|_| match random() {
                     n if n % 3 == 0 => n.to_le_bytes()[1],
-                    n => b"abcdefghijklmnopqrstuvwxyz/:? \t\r\x1b[A1234*"[usize::try_from(n % 45).unwrap()],
+                    n => LETTERS[usize::try_from(n).unwrap() % LETTERS.len()],
                 })
                 .collect();
             let mut decoder = Decoder::new();

@@ -56,6 +56,23 @@ impl JobState {
         Self::ALL.into_iter().find(|v| v.as_str() == s)
     }
 
+    /// A sign that tells the state without colour.
+    pub fn sign(self) -> &'static str {
+        match self {
+            JobState::Queued => "…",
+            JobState::Running => "▸",
+            JobState::Succeeded => "✓",
+            JobState::Failed => "!",
+            JobState::Cancelled => "×",
+            JobState::Interrupted => "‖",
+        }
+    }
+
+    /// Somebody may want it done again: it ended without being done.
+    pub fn is_undone(self) -> bool {
+        self.is_final() && self != JobState::Succeeded
+    }
+
     /// True when nothing more will happen.
     pub fn is_final(self) -> bool {
         match self {

@@ -230,6 +230,11 @@ impl Model {
         crumbs
     }
 
+    /// Whether the page tells of the jobs at work itself.
+    pub fn page_tells_jobs(&self) -> bool {
+        self.pages.get(self.front).is_some_and(|open| open.page.tells_jobs())
+    }
+
     /// What the page says while nothing has just happened.
     pub fn status(&self) -> Option<String> {
         self.pages.get(self.front).and_then(|open| open.page.status(&self.shared))
@@ -299,6 +304,10 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
             Effect::Go(word) => {
                 let to = model.pages.iter().position(|p| p.entry.word == word);
                 let more = to.map_or_else(Vec::new, |to| model.go(to));
+                out.extend(settle(model, more));
+            }
+            Effect::Tell(word, news) => {
+                let more = on_news(model, word, news);
                 out.extend(settle(model, more));
             }
             Effect::ShowAll(all) => {

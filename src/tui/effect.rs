@@ -34,6 +34,8 @@ pub enum Effect {
     Say(Mood, String, String),
     /// Bring the page of that word to the front.
     Go(&'static str),
+    /// Tell the page of that word something, whether it is in front or not.
+    Tell(&'static str, News),
     /// Show everybody's VMs, or one's own only.
     ShowAll(bool),
     /// Do something once.

@@ -134,6 +134,11 @@ pub trait Page: Debug + Send {
     fn takes_text(&self) -> bool {
         false
     }
+
+    /// It tells of the jobs at work itself: the frame need not.
+    fn tells_jobs(&self) -> bool {
+        false
+    }
 }
 
 /// A page's place among the pages.

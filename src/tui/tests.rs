@@ -1,5 +1,6 @@
 mod account;
 mod admin;
+mod dashboard;
 mod events;
 mod forms;
 mod journey;
@@ -16,10 +17,11 @@ use super::page::{Me, Shared};
 use super::theme::Depth;
 use super::view;
 use crate::driver::DomainStats;
+use crate::model::job::JobError;
 use crate::model::{Job, JobState, Preferences, Role, Time, Vm, VmState};
 use crate::portal::VmSample;
 use crate::term::WindowSize;
-use crate::term::keys::Decoder;
+use crate::term::keys::{Decoder, Key};
 
 fn vm(id: i64, name: &str, owner: &str, state: VmState) -> Vm {
     let running = matches!(state, VmState::Running | VmState::Paused);

@@ -218,7 +218,7 @@ fn notice(model: &Model, theme: &Theme, whole: Rect) -> Vec<(String, Style)> {
         let words = words::wrap(&format!("{sign} {} {}", toast.text, toast.hint), whole.width);
         lines.extend(words.into_iter().map(|line| (line, style)));
     }
-    let room = most.saturating_sub(lines.len());
+    let room = if model.page_tells_jobs() { 0 } else { most.saturating_sub(lines.len()) };
     let jobs = model.shared.jobs.values().rev().take(room);
     lines.extend(jobs.map(|j| (job_line(j, &model.shared, whole.width), theme.accent)));
     lines.truncate(most.max(usize::from(whole.height / 3)));

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod columns;
+mod copy;
 pub mod detail;
 mod keys;
 pub mod new;
@@ -24,6 +25,7 @@ use crate::tui::roster::{Row, Source};
 use crate::tui::widgets::empty;
 use crate::tui::widgets::table::{self, Table};
 use ask::Ask;
+use copy::Copy;
 use keys::{Command, KEYS, applies, fits};
 
 /// The page's place.
@@ -92,7 +94,10 @@ impl Vms {
                 return vec![Effect::Say(Mood::Bad, text, String::new())];
             }
             Command::New => return new::open(shared),
-            Command::Copy => return self.copy(shared),
+            Command::Copy => {
+                let copy = self.table.selected().map(|row| Copy::new(&row.vm, shared));
+                return copy.into_iter().map(|copy| Effect::Open(Box::new(copy))).collect();
+            }
             Command::Enter
             | Command::Console
             | Command::Start
@@ -103,18 +108,6 @@ impl Vms {
             | Command::Destroy => return self.on_chosen(command, shared),
         }
         Vec::new()
-    }
-
-    fn copy(&self, shared: &Shared) -> Vec<Effect> {
-        let Some(row) = self.table.selected() else { return Vec::new() };
-        let name = shared.short_name(&row.vm.full_name()).to_owned();
-        let text = if self.detail {
-            row.vm.ip.clone().unwrap_or_else(|| name.clone())
-        } else {
-            format!("ssh {}+{name}@{}", shared.me.name, "PORTAL")
-        };
-        let said = format!("Copied: {}", text::clean(&text));
-        vec![Effect::Copy(text), Effect::Say(Mood::Plain, said, String::new())]
     }
 
     /// What is done to the chosen VMs. What may be lost is asked about first; the

@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::action::account::AccountPasswd;
+use crate::action::account::{AccountPasswd, AccountSet};
 use crate::config::Config;
 use crate::driver::mock::{MockDriver, Op};
+use crate::model::Setting;
 use crate::portal::{Portal, Principal};
 use crate::store::Store;
 use crate::term::{self, Input, Output, Terminal, WindowSize};
@@ -75,6 +76,8 @@ impl House {
         let who = portal.login_password("admin", old.clone(), from).await.unwrap();
         let new = String::from("seven brown foxes").into();
         portal.perform(&who, AccountPasswd { old: Some(old), new }).await.unwrap();
+        let start = AccountSet { key: Setting::Start, value: "vms".into() };
+        portal.perform(&who, start).await.unwrap();
         portal.start_background();
         House { portal, who, driver, _dir: dir }
     }
@@ -238,4 +241,68 @@ async fn what_is_written_over_the_screen_is_drawn_over() {
     .await;
     drop(seat.output);
     seat.running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_do_is_seen_as_it_happens() {
+    use crate::action::key::KeyRm;
+    let house = House::new().await;
+    let mut seat = house.sit_down(120, 30);
+    seat.press(":events\r").await;
+    seat.see("event.tail").await;
+    let key = String::from("99");
+    house.portal.perform(&house.who, KeyRm { key }).await.unwrap_err();
+    seat.see("No key “99”.").await;
+    // Both beside the table and in it.
+    seat.until("the particulars", |text| text.matches("key.rm").count() == 2).await;
+    seat.press(":admin\r\t\t").await;
+    seat.see("database").await;
+    seat.press("\x1b[Z").await;
+    seat.see("this one").await;
+    // Another connection comes while one looks.
+    let other = house.portal.login_password(
+        "admin",
+        String::from("seven brown foxes").into(),
+        "192.0.2.7".parse().unwrap(),
+    );
+    let other = other.await.unwrap();
+    seat.see("192.0.2.7").await;
+    seat.press("Gd").await;
+    seat.see("End your connection from 192.0.2.7").await;
+    seat.press("y").await;
+    seat.see("The connection of admin from 192.0.2.7 is ended.").await;
+    assert!(other.session().kill.is_cancelled());
+    seat.press("q").await;
+    seat.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wishes_are_seen_at_once_and_stay() {
+    use crate::action::account::AccountPrefs;
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24);
+    seat.press(":account\r\t\t").await;
+    seat.see("‹ auto ›").await;
+    let paper = |seat: &Seat| seat.screen.screen().cell(20, 70).unwrap().bgcolor();
+    assert_eq!(paper(&seat), vt100::Color::Default);
+    seat.press("\x1b[C\x1b[C").await;
+    seat.see("‹ light ›").await;
+    assert_eq!(paper(&seat), vt100::Color::Idx(231));
+    seat.press("jjjjj\r\x15Europe/Berln\r").await;
+    seat.see("Did you mean `Europe/Berlin`?").await;
+    seat.press("\x7fin\r").await;
+    seat.until("the zone is kept", |text| {
+        !text.contains("Did you mean") && text.contains("Europe/Berlin") && !text.contains("leave it")
+    })
+    .await;
+    let kept = house.portal.perform(&house.who, AccountPrefs {}).await.unwrap();
+    assert_eq!((kept.theme.as_str(), kept.time_zone.name()), ("light", "Europe/Berlin"));
+    seat.press("q").await;
+    seat.end().await;
+    let mut seat = house.sit_down(80, 24);
+    seat.press(":account\r\t\t").await;
+    seat.see("‹ light ›").await;
+    assert_eq!(paper(&seat), vt100::Color::Idx(231));
+    seat.press("q").await;
+    seat.end().await;
 }

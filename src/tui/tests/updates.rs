@@ -267,3 +267,36 @@ fn the_line_takes_pages_and_commands() {
     press(&mut model, "\x1b");
     assert_eq!(over(&model), None);
 }
+
+#[test]
+fn random_bytes_lead_nowhere_bad() {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz/:? \t\r\x1b[A123456*";
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for (cols, rows) in [(1, 1), (24, 7), (40, 12), (80, 24), (200, 60)] {
+        let mut model = with_vms(cols, rows);
+        for _ in 0..150 {
+            // Letters more often than rubbish: those are what keys are.
+            let bytes: Vec<u8> = (0..random() % 24)
+                .map(|_| match random() {
+                    n if n % 3 == 0 => n.to_le_bytes()[1],
+                    n => LETTERS[usize::try_from(n).unwrap() % LETTERS.len()],
+                })
+                .collect();
+            let mut decoder = Decoder::new();
+            let mut keys = decoder.feed(&bytes);
+            keys.extend(decoder.flush());
+            for key in keys {
+                update(&mut model, Msg::Key(key));
+            }
+            let (lines, (x, y)) = seen(&mut model);
+            assert!(x < cols && y < rows);
+            assert!(!lines.concat().chars().any(crate::model::text::is_unsafe), "{lines:?}");
+        }
+    }
+}

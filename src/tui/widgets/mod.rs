@@ -3,7 +3,6 @@
 pub mod area;
 pub mod bar;
 pub mod columns;
-pub mod confirm;
 pub mod empty;
 pub mod footer;
 pub mod form;
@@ -13,5 +12,6 @@ pub mod panes;
 pub mod scroll;
 pub mod secret;
 pub mod sheet;
+pub mod spark;
 pub mod table;
 pub mod words;

@@ -9,6 +9,7 @@ use crate::model::{Job, Vm, VmState, text, time};
 use crate::tui::page::Shared;
 use crate::tui::roster::Row;
 use crate::tui::theme::Theme;
+use crate::tui::widgets::spark;
 use crate::tui::widgets::table::{Column, Item, Width, plain};
 
 type R = Arc<Row>;
@@ -58,7 +59,7 @@ pub static COLUMNS: &[Column<R>] = &[
     Column { title: "NAME", rank: 1, width: Width::Words(16, 16), cell: |r, s| s.short_name(&r.vm.full_name()).to_owned(), style: plain, order: by_name },
     Column { title: "IMAGE", rank: 5, width: Width::Words(6, 9), cell: |r, _| text::clean(&r.vm.image), style: plain, order: |a, b| a.vm.image.cmp(&b.vm.image) },
     Column { title: "PLAN", rank: 6, width: Width::Words(5, 6), cell: |r, _| text::clean(&r.vm.plan), style: plain, order: |a, b| a.vm.plan.cmp(&b.vm.plan) },
-    Column { title: "CPU", rank: 2, width: Width::Figures(4), cell: |r, _| cpu(r), style: plain, order: |a, b| most(cpu_of(a), cpu_of(b)) },
+    Column { title: "CPU", rank: 2, width: Width::Figures(4), cell: |r, _| cpu(r), style: |r, s| load_style(cpu_of(r).unwrap_or(0.0), &s.theme), order: |a, b| most(cpu_of(a), cpu_of(b)) },
     Column { title: "", rank: 9, width: Width::Words(8, 8), cell: spark, style: |_, s| s.theme.accent, order: |a, b| most(cpu_of(a), cpu_of(b)) },
     Column { title: "MEMORY", rank: 3, width: Width::Figures(8), cell: |r, _| memory(r), style: plain, order: |a, b| most(memory_of(a), memory_of(b)) },
     Column { title: "UPTIME", rank: 4, width: Width::Figures(7), cell: |r, _| uptime(r), style: plain, order: |a, b| most(uptime_of(a), uptime_of(b)) },
@@ -86,23 +87,24 @@ pub fn state_style(state: VmState, job: bool, theme: &Theme) -> Style {
     }
 }
 
+/// From so many percent on, a processor is busy.
+const BUSY: f64 = 90.0;
+
+/// The style of a load, in percent.
+pub fn load_style(percent: f64, theme: &Theme) -> Style {
+    if percent >= BUSY { theme.warn } else { Style::new() }
+}
+
 fn cpu(row: &R) -> String {
     cpu_of(row).map_or_else(|| String::from("–"), |p| format!("{p:.0}%"))
 }
 
 /// The processor's last samples, a column each, the newest at the right.
 fn spark(row: &R, shared: &Shared) -> String {
-    const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     if row.sample.is_none() {
         return String::new();
     }
-    let history = shared.vms.cpu_history(&row.vm);
-    let last = history.iter().skip(history.len().saturating_sub(8));
-    last.map(|percent| {
-        let step = usize::try_from(percent * 8 / 101).unwrap_or(0);
-        STEPS.get(step).copied().unwrap_or('█')
-    })
-    .collect()
+    spark::line(&shared.vms.cpu_history(&row.vm), 8)
 }
 
 /// What it takes on the host of what it was given: `231/512M`, `1.2/4.0G`.

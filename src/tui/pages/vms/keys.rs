@@ -47,7 +47,7 @@ pub static KEYS: &[Binding<Command>] = &[
     key(&[Key::Char('p')], "p", "resume", "", Command::Resume),
     key(&[Key::Char('c')], "c", "console", "serial console, in a tab", Command::Console),
     key(&[Key::Char('d')], "d", "destroy", "destroy it (asks for its name)", Command::Destroy),
-    key(&[Key::Char('y')], "y", "copy", "copy the command that enters it, or its address", Command::Copy),
+    key(&[Key::Char('y')], "y", "copy", "copy its address, a command that enters it, or its host key", Command::Copy),
     key(&[Key::Char('a')], "a", "mine/all", "your VMs, or everybody's", Command::All),
     key(&[Key::Esc, Key::Left, Key::Char('h')], "Esc", "back", "back from a detail, marks, a filter", Command::Close),
     key(&[Key::Right, Key::Char('l'), Key::Tab], "→", "", "the VM in detail (also l and Tab)", Command::Open),

@@ -101,6 +101,12 @@ struct Seat {
 }
 
 impl Seat {
+    /// Goes to the page of VMs, where there are none.
+    async fn at_no_vms(&mut self) {
+        self.press("2").await;
+        self.see("No VMs yet.").await;
+    }
+
     async fn press(&self, bytes: &'static str) {
         self.input.send(Input::Data(Bytes::from_static(bytes.as_bytes()))).await.unwrap();
     }
@@ -143,13 +149,17 @@ impl Seat {
 async fn from_nothing_to_a_vm_and_back() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.see("Press n to make one.").await;
+    seat.see("You have no VM yet.").await;
     assert!(seat.screen.screen().alternate_screen() && seat.screen.screen().bracketed_paste());
     seat.press("n").await;
     seat.see("Boots nothing").await;
     let mut gate = house.driver.hold(Op::Start);
     seat.press("\x13").await;
     gate.reached(1).await;
+    seat.see("▸ vm.new vm1  ████░░░░░░  45% starting").await;
+    seat.press("3").await;
+    seat.see("▸ running").await;
+    seat.press("2").await;
     seat.see("45% starting").await;
     seat.see("… 45%").await;
     gate.open();
@@ -166,7 +176,7 @@ async fn from_nothing_to_a_vm_and_back() {
     seat.see("Type its name").await;
     seat.press("vm1\r").await;
     seat.see("vm1 is destroyed.").await;
-    seat.see("No VMs yet.").await;
+    seat.at_no_vms().await;
     seat.press("q").await;
     seat.end().await;
 }
@@ -175,7 +185,7 @@ async fn from_nothing_to_a_vm_and_back() {
 async fn errors_are_told_with_their_hints() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.see("No VMs yet.").await;
+    seat.at_no_vms().await;
     let error = crate::error::Error::new(crate::error::Code::BackendUnavailable, "The host is full.");
     house.driver.fail_next(Op::Define, error);
     seat.press("n").await;
@@ -190,7 +200,7 @@ async fn errors_are_told_with_their_hints() {
 async fn a_window_that_changes_is_filled() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.see("No VMs yet.").await;
+    seat.at_no_vms().await;
     for (cols, rows) in [(40, 12), (200, 50), (80, 24)] {
         seat.screen.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
         seat.input.send(Input::Resize(WindowSize { cols, rows })).await.unwrap();
@@ -210,7 +220,7 @@ async fn a_window_that_changes_is_filled() {
 async fn whoever_does_not_read_gets_the_latest_and_not_all() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.see("No VMs yet.").await;
+    seat.at_no_vms().await;
     // Far more changes than there is room for frames, nobody reading.
     for _ in 0..60 {
         seat.press("?").await;
@@ -229,7 +239,7 @@ async fn whoever_does_not_read_gets_the_latest_and_not_all() {
 async fn what_is_written_over_the_screen_is_drawn_over() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.see("No VMs yet.").await;
+    seat.at_no_vms().await;
     house.who.session().announce("You will be cut off.");
     seat.screen.process(b"\r\nYou will be cut off.\r\n");
     seat.until("a clean screen", |text| {

@@ -113,7 +113,7 @@ impl Setting {
     /// What it decides, in a few words.
     pub fn about(self) -> &'static str {
         match self {
-            Setting::Theme => "colours for a dark or a light background, stronger ones, or none",
+            Setting::Theme => "colours for dark or light, stronger ones, or none",
             Setting::Colors => "how many colours the terminal has",
             Setting::Mouse => "the mouse clicks and scrolls",
             Setting::Motion => "spinners and the like move",

@@ -1,9 +1,9 @@
 //! One's own account: keys, password, preferences, connections.
 
-mod add_key;
-mod keys;
-mod password;
-mod preferences;
+pub mod add_key;
+pub mod keys;
+pub mod password;
+pub mod preferences;
 
 use super::sessions::Sessions;
 use crate::tui::page::Entry;
@@ -20,9 +20,9 @@ pub static ENTRY: Entry = Entry {
         Box::new(Panes::new(
             WORD,
             vec![
-                Box::new(keys::Keys::new()),
-                Box::new(password::Password::new()),
-                Box::new(preferences::Wishes::new()),
+                Box::new(keys::Keys::default()),
+                Box::new(password::Password::default()),
+                Box::new(preferences::Wishes::default()),
                 Box::new(Sessions::new(WORD, false)),
             ],
         ))

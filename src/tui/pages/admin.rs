@@ -1,9 +1,9 @@
 //! For those who run the place: accounts, connections, the host, what is offered.
 
-mod catalogue;
-mod host;
-mod new_user;
-mod users;
+pub mod catalogue;
+pub mod host;
+pub mod new_user;
+pub mod users;
 
 use super::sessions::Sessions;
 use crate::model::Permission;
@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         Box::new(Panes::new(
             WORD,
             vec![
-                Box::new(users::Users::new()),
+                Box::new(users::Users::default()),
                 Box::new(Sessions::new(WORD, true)),
                 Box::new(host::Host::default()),
                 Box::new(catalogue::Catalogue::default()),

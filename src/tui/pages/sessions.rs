@@ -7,11 +7,11 @@ use crate::action::session::{SessionFollow, SessionKill};
 use crate::model::{SessionInfo, text, time};
 use crate::term::keys::Key;
 use crate::tui::app::Msg;
+use crate::tui::confirm::Confirm;
 use crate::tui::effect::{Effect, Feed, Task};
 use crate::tui::feeds::{self, Heard};
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::page::{News, Shared};
-use crate::tui::widgets::confirm::Confirm;
 use crate::tui::widgets::panes::Pane;
 use crate::tui::widgets::table::{self, Column, Item, Table, Width, plain};
 use crate::tui::widgets::{empty, words};
@@ -43,12 +43,12 @@ const USER: Column<R> = Column {
 
 #[rustfmt::skip]
 const REST: [Column<R>; 7] = [
-    Column { title: "FROM", rank: 1, width: Width::Words(9, 15), cell: |s, _| text::clean(&s.source_ip), style: plain, order: |a, b| a.source_ip.cmp(&b.source_ip) },
-    Column { title: "SINCE", rank: 3, width: Width::Words(14, 14), cell: |s, all| all.preferences.time_zone.short(s.signed_in_at), style: |_, s| s.theme.muted, order: |a, b| a.signed_in_at.cmp(&b.signed_in_at) },
-    Column { title: "IDLE", rank: 2, width: Width::Figures(5), cell: |s, _| time::span(s.idle_s), style: plain, order: |a, b| b.idle_s.cmp(&a.idle_s) },
+    Column { title: "FROM", rank: 1, width: Width::Words(15, 15), cell: |s, _| text::clean(&s.source_ip), style: plain, order: |a, b| a.source_ip.cmp(&b.source_ip) },
+    Column { title: "SINCE", rank: 4, width: Width::Words(14, 14), cell: |s, all| all.preferences.time_zone.short(s.signed_in_at), style: |_, s| s.theme.muted, order: |a, b| a.signed_in_at.cmp(&b.signed_in_at) },
+    Column { title: "IDLE", rank: 3, width: Width::Figures(5), cell: |s, _| time::span(s.idle_s), style: plain, order: |a, b| b.idle_s.cmp(&a.idle_s) },
     Column { title: "IN", rank: 6, width: Width::Figures(7), cell: |s, _| bytes(s.bytes_in), style: plain, order: |a, b| b.bytes_in.cmp(&a.bytes_in) },
     Column { title: "OUT", rank: 7, width: Width::Figures(7), cell: |s, _| bytes(s.bytes_out), style: plain, order: |a, b| b.bytes_out.cmp(&a.bytes_out) },
-    Column { title: "", rank: 4, width: Width::Words(8, 8), cell: |s, _| String::from(if s.current { "this one" } else { "" }), style: |_, s| s.theme.accent, order: |a, b| b.current.cmp(&a.current) },
+    Column { title: "", rank: 2, width: Width::Words(8, 8), cell: |s, _| String::from(if s.current { "this one" } else { "" }), style: |_, s| s.theme.accent, order: |a, b| b.current.cmp(&a.current) },
     Column { title: "ID", rank: 5, width: Width::Words(12, 12), cell: |s, _| s.id.clone(), style: |_, s| s.theme.muted, order: |a, b| a.id.cmp(&b.id) },
 ];
 
@@ -109,7 +109,7 @@ impl Sessions {
         };
         let said = format!("The connection of {user} from {from} is ended.");
         let task = Task::new(SessionKill { id }, |ended| ended.map_or_else(Msg::Failed, |_| Msg::Done(said)));
-        vec![Effect::Open(Box::new(Confirm::new("End a connection", &question, task)))]
+        vec![Effect::Open(Box::new(Confirm::new("End a connection", question, vec![Effect::Do(task)])))]
     }
 }
 

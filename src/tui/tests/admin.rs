@@ -1,1 +1,175 @@
+//! The page for those who run the place.
 
+use std::sync::Arc;
+
+use super::account::{session, user};
+use super::*;
+use crate::action::user::NewAccount;
+use crate::error::{Code, Error};
+use crate::model::{Check, Gauges, Health, Image, Plan, Published, Size, Status};
+use crate::tui::feeds::Heard;
+use crate::tui::page::News;
+use crate::tui::pages::admin::{catalogue, new_user, users};
+use zeroize::Zeroizing;
+
+const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (200, 60)];
+
+fn published() -> Published {
+    let part = |name, status, message: &str| Check { name, status, message: message.into(), needed: true };
+    Published {
+        at: Time::from_millis(1_784_000_000_000),
+        started_at: Time::from_millis(1_783_900_000_000),
+        version: "0.1.0",
+        health: Health {
+            checks: vec![
+                part("database", Status::Healthy, "It answers."),
+                part("libvirt", Status::Unhealthy, "libvirtd does not answer. \u{1b}[31m"),
+            ],
+        },
+        gauges: Gauges {
+            cpu_percent: 42.0,
+            cpus: 8,
+            memory_total_bytes: 16 << 30,
+            memory_used_bytes: 4 << 30,
+            disk_total_bytes: 100 << 30,
+            disk_free_bytes: 75 << 30,
+            active_sessions: 3,
+            vms: [0, 2, 0, 1, 0],
+            ..Gauges::default()
+        },
+        cpu_history: (0..120).map(f64::from).collect(),
+        sample_s: 5,
+        ..Published::default()
+    }
+}
+
+fn image() -> Image {
+    Image {
+        name: "micro".into(),
+        description: "A very small Linux with busybox".into(),
+        ssh_user: "root".into(),
+        min_ram_mb: 64,
+        min_disk_gb: 1,
+        size_bytes: 12 << 20,
+        built_at: Time::from_millis(1_784_000_000_000),
+        digest: String::new(),
+    }
+}
+
+fn tell(model: &mut Model, news: News) -> Vec<String> {
+    words(&update(model, Msg::News("admin", news)))
+}
+
+fn page(cols: u16, rows: u16) -> Model {
+    let mut model = model(Role::Admin, cols, rows);
+    press(&mut model, ":admin\r");
+    let mut dora = user(3, "dora", Role::User);
+    dora.must_change_password = true;
+    let all = vec![user(1, "alice", Role::Admin), user(2, "bob", Role::User), dora];
+    tell(&mut model, Box::new(users::Heard::Users(Ok(all))));
+    let sessions = vec![session("3f9a52c81b07", "alice", true), session("77aa52c81b07", "bob", false)];
+    tell(&mut model, Box::new(Heard { feed: 0, news: Ok(sessions) }));
+    tell(&mut model, Box::new(Heard { feed: 0, news: Ok(Arc::new(published())) }));
+    let size = Size { vcpus: 1, ram_mb: 512, disk_gb: 10 };
+    let plan = Plan { name: "small".into(), size, credits_per_hour: 1.0 };
+    tell(&mut model, Box::new(catalogue::Heard::Images(Ok(vec![image()]))));
+    tell(&mut model, Box::new(catalogue::Heard::Plans(Ok(vec![plan]))));
+    model
+}
+
+fn screen(model: &mut Model) -> String {
+    seen(model).0.join("\n")
+}
+
+fn part(model: &mut Model, title: &str) {
+    while !model.crumbs().contains(&title.to_owned()) {
+        press(model, "\t");
+    }
+}
+
+#[test]
+fn is_there_for_admins_only() {
+    let mut model = model(Role::User, 80, 24);
+    assert!(!screen(&mut model).contains("Admin"));
+    assert!(model.entries().all(|e| e.word != "admin"));
+    assert!(screen(&mut page(80, 24)).contains("Admin"));
+}
+
+#[test]
+fn asks_for_what_it_shows_and_follows_under_its_own_word() {
+    let mut model = model(Role::Admin, 80, 24);
+    let asked = press(&mut model, ":admin\r");
+    let wanted = |what: &str| asked.iter().any(|e| e.starts_with(what));
+    for what in ["Do(user.ls", "Do(image.ls", "Do(plan.ls", "Follow(admin: "] {
+        assert!(wanted(what), "{what}: {asked:?}");
+    }
+    let follow = asked.iter().find(|e| e.starts_with("Follow(")).unwrap();
+    assert!(follow.contains("session.follow") && follow.contains("host.follow"), "{follow}");
+    assert!(press(&mut model, ":vms\r").contains(&String::from("Unfollow(\"admin\")")));
+}
+
+#[test]
+fn every_part_fits_small_usual_and_large_screens() {
+    for (cols, rows) in SIZES {
+        let mut model = page(cols, rows);
+        for (title, words) in [
+            ("Users", &["NAME", "alice", "admin"][..]),
+            ("Sessions", &["USER", "bob", "203.0.113.9"]),
+            ("Host", &["State", "unhealthy", "42% of 8", "4 GiB of 16 GiB", "75 GiB free"]),
+            ("Images", &["micro", "A very small Linux"]),
+        ] {
+            part(&mut model, title);
+            let all = screen(&mut model);
+            for word in words {
+                assert!(all.contains(word), "{title}: {word} at {cols}x{rows}:\n{all}");
+            }
+            assert!(!all.contains('…') || cols == 40, "something is cut at {cols}x{rows}:\n{all}");
+            assert!(!all.chars().any(|c| c != '\n' && crate::model::text::is_unsafe(c)), "{all:?}");
+        }
+        if cols == 200 {
+            let all = screen(&mut model);
+            assert!(all.contains("alice") && all.contains("libvirtd does not answer"), "{all}");
+            assert!(all.contains("1 credit an hour") && all.contains("CPU, the last 10m 0s"), "{all}");
+        }
+    }
+}
+
+#[test]
+fn an_account_is_made_and_its_password_shown_once() {
+    let mut model = page(80, 24);
+    press(&mut model, "nNot a name\r");
+    assert_eq!(over(&model), Some("new_user"));
+    assert!(screen(&mut model).contains("New account"));
+    press(&mut model, "\x15carol\t ");
+    let asked = press(&mut model, "\r");
+    assert_eq!(asked, ["Do(user.new {\"name\":\"carol\",\"role\":\"admin\"})"]);
+    let refused = Error::new(Code::Exists, "There is an account called “carol” already.");
+    update(&mut model, Msg::news("new_user", new_user::Answer(Err(refused))));
+    assert!(screen(&mut model).contains("There is an account called “carol” already. Choose another name."));
+    assert_eq!(press(&mut model, "\r").len(), 1);
+    let password = Some(Zeroizing::new(String::from("kfbq-7w2m-xxxx-yyyy")));
+    let made = NewAccount { user: user(4, "carol", Role::Admin), one_time_password: password };
+    let effects = words(&update(&mut model, Msg::news("new_user", new_user::Answer(Ok(made)))));
+    assert_eq!(effects, ["Do(user.ls {})"]);
+    let all = screen(&mut model);
+    assert!(all.contains("kfbq-7w2m-xxxx-yyyy") && all.contains("not shown again"), "{all}");
+    assert!(press(&mut model, "y").iter().any(|e| e.contains("Copy(\"kfbq-7w2m-xxxx-yyyy\")")));
+    press(&mut model, "\r");
+    assert!(over(&model).is_none() && !screen(&mut model).contains("kfbq"));
+    tell(
+        &mut model,
+        Box::new(users::Heard::Users(Ok(vec![user(1, "alice", Role::Admin), user(4, "carol", Role::Admin)]))),
+    );
+    let (lines, (_, y)) = seen(&mut model);
+    assert!(lines[usize::from(y)].starts_with("carol"), "{lines:#?}");
+}
+
+#[test]
+fn an_account_is_shown_and_anybodys_session_is_ended() {
+    let mut model = page(80, 24);
+    assert_eq!(press(&mut model, "j\r"), ["Line(\"user show bob\")"]);
+    part(&mut model, "Sessions");
+    press(&mut model, "jd");
+    assert!(screen(&mut model).contains("End bob's connection from 203.0.113.9"));
+    assert_eq!(press(&mut model, "y"), ["Do(session.kill {\"id\":\"77aa52c81b07\"})"]);
+}

@@ -65,8 +65,9 @@ fn tell_events(model: &mut Model, events: Vec<Event>) {
 fn dashboard(role: Role, cols: u16, rows: u16) -> Model {
     let mut model = model(role, cols, rows);
     let begun = words(&update(&mut model, Msg::Key(Key::Char('1'))));
-    let followed = if role == Role::Admin { "event.tail, host.follow" } else { "event.tail" };
-    assert_eq!(begun, ["Unfollow(\"vms\")".into(), format!("Follow(dashboard: {followed})")]);
+    let host = if role == Role::Admin { ", dashboard: host.follow" } else { "" };
+    let followed = format!("Follow(dashboard: [dashboard: event.tail{host}])");
+    assert_eq!(begun, ["Unfollow(\"vms\")".into(), followed]);
     model
 }
 

@@ -69,7 +69,7 @@ fn fits_small_usual_and_large_screens() {
         press(&mut model, "\r");
         let (lines, _) = seen(&mut model);
         let all = lines.join("\n");
-        for word in ["Event 30", "alice did vm.ssh.", "high", "203.0.113.9"] {
+        for word in ["Event 30", "alice did vm.ssh.", "high", "configuration"] {
             assert!(all.contains(word), "{word} at {cols}x{rows}:\n{all}");
         }
         assert_eq!(all.contains("TIME "), cols == 200, "{all}");
@@ -107,7 +107,7 @@ fn no_more_are_kept_than_a_thousand() {
         let ids = 100 + batch * 50..150 + batch * 50;
         heard(&mut model, 1, ids.map(|id| event(id, "vm.start", "alice", Severity::Info)).collect());
     }
-    assert!(seen(&mut model).0.join("\n").contains("982–1000 of 1000"), "{:#?}", seen(&mut model).0);
+    assert!(seen(&mut model).0.join("\n").contains("983–1000 of 1000"), "{:#?}", seen(&mut model).0);
 }
 
 #[test]
@@ -157,8 +157,9 @@ fn the_mouse_selects_opens_and_goes_back() {
     assert!(seen(&mut model).0.join("\n").contains("‹ Event"));
     press(&mut model, "\x1b[<0;2;3M\x1b[<0;2;3m");
     assert!(!seen(&mut model).0.join("\n").contains("‹ Event"));
-    press(&mut model, "\x1b[<64;10;10M");
-    assert_ne!(seen(&mut model).1, cursor);
+    let before = at_cursor(&mut model);
+    press(&mut model, "\x1b[<65;10;10M");
+    assert!(at_cursor(&mut model) > before);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::action::account::AccountPasswd;
+use crate::action::account::{AccountPasswd, AccountSet};
 use crate::config::Config;
 use crate::driver::mock::{MockDriver, Op};
+use crate::model::Setting;
 use crate::portal::{Portal, Principal};
 use crate::store::Store;
 use crate::term::{self, Input, Output, Terminal, WindowSize};
@@ -75,6 +76,8 @@ impl House {
         let who = portal.login_password("admin", old.clone(), from).await.unwrap();
         let new = String::from("seven brown foxes").into();
         portal.perform(&who, AccountPasswd { old: Some(old), new }).await.unwrap();
+        let start = AccountSet { key: Setting::Start, value: "vms".into() };
+        portal.perform(&who, start).await.unwrap();
         portal.start_background();
         House { portal, who, driver, _dir: dir }
     }
@@ -101,12 +104,6 @@ struct Seat {
 }
 
 impl Seat {
-    /// Goes to the page of VMs, where there are none.
-    async fn at_no_vms(&mut self) {
-        self.press("2").await;
-        self.see("No VMs yet.").await;
-    }
-
     async fn press(&self, bytes: &'static str) {
         self.input.send(Input::Data(Bytes::from_static(bytes.as_bytes()))).await.unwrap();
     }
@@ -149,17 +146,13 @@ impl Seat {
 async fn from_nothing_to_a_vm_and_back() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.see("You have no VM yet.").await;
+    seat.see("Press n to make one.").await;
     assert!(seat.screen.screen().alternate_screen() && seat.screen.screen().bracketed_paste());
     seat.press("n").await;
     seat.see("Boots nothing").await;
     let mut gate = house.driver.hold(Op::Start);
     seat.press("\x13").await;
     gate.reached(1).await;
-    seat.see("▸ vm.new vm1  ████░░░░░░  45% starting").await;
-    seat.press("3").await;
-    seat.see("▸ running").await;
-    seat.press("2").await;
     seat.see("45% starting").await;
     seat.see("… 45%").await;
     gate.open();
@@ -176,8 +169,47 @@ async fn from_nothing_to_a_vm_and_back() {
     seat.see("Type its name").await;
     seat.press("vm1\r").await;
     seat.see("vm1 is destroyed.").await;
-    seat.at_no_vms().await;
+    seat.see("No VMs yet.").await;
     seat.press("q").await;
+    seat.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dashboard_and_the_jobs_tell_what_goes_on() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24);
+    seat.see("No VMs yet.").await;
+    seat.press("1").await;
+    seat.see("You have no VM yet.").await;
+    // The host is told at once, and what happened before.
+    seat.see("Host    CPU").await;
+    seat.see("✓ account.set").await;
+    seat.press("n").await;
+    seat.see("Boots nothing").await;
+    let mut gate = house.driver.hold(Op::Start);
+    seat.press("web\x13").await;
+    gate.reached(1).await;
+    seat.see("▸ vm.new web  █████░░░░░  45% starting").await;
+    seat.press("3").await;
+    seat.see("▸ running").await;
+    seat.press("\r").await;
+    seat.see("▸ starting").await;
+    seat.press("\x1b").await;
+    seat.see("STATE").await;
+    seat.press("x").await;
+    seat.see("Cancel vm.new of web?").await;
+    seat.press("y").await;
+    gate.open();
+    seat.see("× cancelled").await;
+    seat.press("R").await;
+    seat.see("✓ succeeded").await;
+    seat.press("1").await;
+    seat.see("● running web").await;
+    seat.see("✓ job.retry").await;
+    seat.press("\r").await;
+    seat.see("VMs").await;
+    seat.see("c console").await;
+    seat.press("\x03").await;
     seat.end().await;
 }
 
@@ -185,7 +217,7 @@ async fn from_nothing_to_a_vm_and_back() {
 async fn errors_are_told_with_their_hints() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.at_no_vms().await;
+    seat.see("No VMs yet.").await;
     let error = crate::error::Error::new(crate::error::Code::BackendUnavailable, "The host is full.");
     house.driver.fail_next(Op::Define, error);
     seat.press("n").await;
@@ -200,7 +232,7 @@ async fn errors_are_told_with_their_hints() {
 async fn a_window_that_changes_is_filled() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.at_no_vms().await;
+    seat.see("No VMs yet.").await;
     for (cols, rows) in [(40, 12), (200, 50), (80, 24)] {
         seat.screen.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
         seat.input.send(Input::Resize(WindowSize { cols, rows })).await.unwrap();
@@ -220,7 +252,7 @@ async fn a_window_that_changes_is_filled() {
 async fn whoever_does_not_read_gets_the_latest_and_not_all() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.at_no_vms().await;
+    seat.see("No VMs yet.").await;
     // Far more changes than there is room for frames, nobody reading.
     for _ in 0..60 {
         seat.press("?").await;
@@ -239,7 +271,7 @@ async fn whoever_does_not_read_gets_the_latest_and_not_all() {
 async fn what_is_written_over_the_screen_is_drawn_over() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.at_no_vms().await;
+    seat.see("No VMs yet.").await;
     house.who.session().announce("You will be cut off.");
     seat.screen.process(b"\r\nYou will be cut off.\r\n");
     seat.until("a clean screen", |text| {
@@ -248,4 +280,68 @@ async fn what_is_written_over_the_screen_is_drawn_over() {
     .await;
     drop(seat.output);
     seat.running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_do_is_seen_as_it_happens() {
+    use crate::action::key::KeyRm;
+    let house = House::new().await;
+    let mut seat = house.sit_down(120, 30);
+    seat.press(":events\r").await;
+    seat.see("event.tail").await;
+    let key = String::from("99");
+    house.portal.perform(&house.who, KeyRm { key }).await.unwrap_err();
+    seat.see("No key “99”.").await;
+    // Both beside the table and in it.
+    seat.until("the particulars", |text| text.matches("key.rm").count() == 2).await;
+    seat.press(":admin\r\t\t").await;
+    seat.see("database").await;
+    seat.press("\x1b[Z").await;
+    seat.see("this one").await;
+    // Another connection comes while one looks.
+    let other = house.portal.login_password(
+        "admin",
+        String::from("seven brown foxes").into(),
+        "192.0.2.7".parse().unwrap(),
+    );
+    let other = other.await.unwrap();
+    seat.see("192.0.2.7").await;
+    seat.press("Gd").await;
+    seat.see("End your connection from 192.0.2.7").await;
+    seat.press("y").await;
+    seat.see("The connection of admin from 192.0.2.7 is ended.").await;
+    assert!(other.session().kill.is_cancelled());
+    seat.press("q").await;
+    seat.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wishes_are_seen_at_once_and_stay() {
+    use crate::action::account::AccountPrefs;
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24);
+    seat.press(":account\r\t\t").await;
+    seat.see("‹ auto ›").await;
+    let paper = |seat: &Seat| seat.screen.screen().cell(20, 70).unwrap().bgcolor();
+    assert_eq!(paper(&seat), vt100::Color::Default);
+    seat.press("\x1b[C\x1b[C").await;
+    seat.see("‹ light ›").await;
+    assert_eq!(paper(&seat), vt100::Color::Idx(231));
+    seat.press("jjjjj\r\x15Europe/Berln\r").await;
+    seat.see("Did you mean `Europe/Berlin`?").await;
+    seat.press("\x7fin\r").await;
+    seat.until("the zone is kept", |text| {
+        !text.contains("Did you mean") && text.contains("Europe/Berlin") && !text.contains("leave it")
+    })
+    .await;
+    let kept = house.portal.perform(&house.who, AccountPrefs {}).await.unwrap();
+    assert_eq!((kept.theme.as_str(), kept.time_zone.name()), ("light", "Europe/Berlin"));
+    seat.press("q").await;
+    seat.end().await;
+    let mut seat = house.sit_down(80, 24);
+    seat.press(":account\r\t\t").await;
+    seat.see("‹ light ›").await;
+    assert_eq!(paper(&seat), vt100::Color::Idx(231));
+    seat.press("q").await;
+    seat.end().await;
 }

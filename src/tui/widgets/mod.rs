@@ -3,7 +3,6 @@
 pub mod area;
 pub mod bar;
 pub mod columns;
-pub mod confirm;
 pub mod empty;
 pub mod footer;
 pub mod form;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::widgets::{Block, BorderType};
 
 use crate::model::text;
@@ -131,6 +131,9 @@ impl Panes {
                 front = Some((pane, inside));
             } else {
                 pane.draw(frame, inside, shared, false);
+                // Only in front something is selected.
+                let calm = Style::new().remove_modifier(Modifier::REVERSED);
+                frame.buffer_mut().set_style(inside, calm);
             }
         }
         // Last, for the cursor.

@@ -22,7 +22,8 @@ const FORM: &str = "add_key";
 const MOST: usize = 8192;
 
 /// The answer.
-struct Answer(Result<SshKey>);
+#[derive(Debug)]
+pub struct Answer(pub Result<SshKey>);
 
 /// The form.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::model::{SshKey, Time, text, time};
 use crate::term::keys::Key;
 use crate::tui::app::{Mood, Msg};
+use crate::tui::confirm::Confirm;
 use crate::tui::effect::{Effect, Task};
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::page::{News, Shared};
-use crate::tui::widgets::confirm::Confirm;
 use crate::tui::widgets::empty;
 use crate::tui::widgets::panes::Pane;
 use crate::tui::widgets::table::{self, Column, Item, Table, Width, plain};
@@ -35,18 +35,26 @@ fn used(key: &R) -> String {
     key.last_used_at.map_or_else(|| String::from("never"), ago)
 }
 
+/// What its owner calls it; failing that, the beginning of its fingerprint.
+fn note(key: &R) -> String {
+    if key.note.is_empty() { text::short(&key.fingerprint, 16) } else { text::clean(&key.note) }
+}
+
 #[rustfmt::skip]
 static COLUMNS: &[Column<R>] = &[
-    Column { title: "NOTE", rank: 1, width: Width::Words(8, 12), cell: |k, _| text::clean(&k.note), style: plain, order: |a, b| a.note.cmp(&b.note) },
-    Column { title: "FINGERPRINT", rank: 0, width: Width::Words(20, 50), cell: |k, _| text::clean(&k.fingerprint), style: |_, s| s.theme.accent, order: |a, b| a.fingerprint.cmp(&b.fingerprint) },
-    Column { title: "USED", rank: 2, width: Width::Figures(7), cell: |k, _| used(k), style: plain, order: |a, b| b.last_used_at.cmp(&a.last_used_at) },
+    Column { title: "NOTE", rank: 0, width: Width::Words(8, 12), cell: |k, _| note(k), style: plain, order: |a, b| a.note.cmp(&b.note) },
+    Column { title: "FINGERPRINT", rank: 2, width: Width::Words(50, 50), cell: |k, _| text::clean(&k.fingerprint), style: |_, s| s.theme.accent, order: |a, b| a.fingerprint.cmp(&b.fingerprint) },
+    Column { title: "USED", rank: 1, width: Width::Figures(7), cell: |k, _| used(k), style: plain, order: |a, b| b.last_used_at.cmp(&a.last_used_at) },
     Column { title: "ALGORITHM", rank: 3, width: Width::Words(11, 12), cell: |k, _| text::clean(&k.algorithm), style: plain, order: |a, b| a.algorithm.cmp(&b.algorithm) },
     Column { title: "ADDED", rank: 4, width: Width::Words(10, 10), cell: |k, s| s.preferences.time_zone.date(k.created_at), style: |_, s| s.theme.muted, order: |a, b| a.created_at.cmp(&b.created_at) },
 ];
 
 /// What this part hears.
-enum Heard {
+#[derive(Debug)]
+pub enum Heard {
+    /// The keys.
     Keys(Result<Vec<SshKey>>),
+    /// One was removed.
     Removed(Result<SshKey>),
     /// The number of the new one.
     Added(i64),
@@ -101,11 +109,13 @@ pub struct Keys {
     known: bool,
 }
 
-impl Keys {
-    pub fn new() -> Keys {
+impl Default for Keys {
+    fn default() -> Self {
         Keys { table: Table::new(COLUMNS), known: false }
     }
+}
 
+impl Keys {
     fn remove(&self) -> Vec<Effect> {
         let Some(key) = self.table.selected() else { return Vec::new() };
         let name = if key.note.is_empty() { key.fingerprint.clone() } else { key.note.clone() };
@@ -113,7 +123,7 @@ impl Keys {
         let question = format!("Remove the key “{}”?{last}", text::short(&name, 60));
         let remove = KeyRm { key: key.id.to_string() };
         let task = Task::new(remove, |removed| Msg::news(WORD, Heard::Removed(removed)));
-        vec![Effect::Open(Box::new(Confirm::new("Remove a key", &question, task)))]
+        vec![Effect::Open(Box::new(Confirm::new("Remove a key", question, vec![Effect::Do(task)])))]
     }
 
     fn act(&mut self, command: Command, shared: &Shared) -> Option<Vec<Effect>> {

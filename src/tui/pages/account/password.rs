@@ -2,7 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::WORD;
 use crate::action::account::{AccountPasswd, AccountShow, Me};
@@ -20,19 +20,25 @@ use crate::tui::widgets::words;
 
 /// Columns of the fields' names.
 const LABEL: u16 = 19;
+/// Columns of the fields.
+const FIELD: u16 = 32;
 /// Rows of who one is.
 const ABOUT: u16 = 6;
 
 /// What this part hears.
-enum Heard {
+#[derive(Debug)]
+pub enum Heard {
+    /// Who one is.
     Me(Result<Box<Me>>),
+    /// The password was changed.
     Changed(Result<()>),
 }
 
 /// Where the form is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
     /// Nobody types.
+    #[default]
     Rest,
     /// That field is typed into.
     Typing(usize),
@@ -41,7 +47,7 @@ enum State {
 }
 
 /// The account's facts and the form.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Password {
     me: Option<Box<Me>>,
     fields: [Secret; 3],
@@ -53,16 +59,6 @@ pub struct Password {
 const NAMES: [&str; 3] = ["Password so far", "New password", "The same again"];
 
 impl Password {
-    pub fn new() -> Password {
-        Password {
-            me: None,
-            fields: Default::default(),
-            state: State::Rest,
-            refused: None,
-            area: Rect::default(),
-        }
-    }
-
     /// The first field that there is: who has no password yet is not asked for it.
     fn first(&self) -> usize {
         usize::from(self.me.as_ref().is_some_and(|me| !me.has_password))
@@ -156,6 +152,8 @@ impl Password {
         let room = row.right().saturating_sub(x + 1);
         let shown = self.fields.get(at).map(|f| f.shown(room)).unwrap_or_default();
         let (end, _) = buffer.set_stringn(x, row.y, shown, usize::from(room), theme.accent);
+        let line = Rect { x, width: room.min(FIELD), ..row };
+        buffer.set_style(line, Style::new().add_modifier(Modifier::UNDERLINED));
         if typing && front {
             frame.set_cursor_position((end, row.y));
         }

@@ -19,11 +19,15 @@ use crate::tui::widgets::words;
 
 /// Columns of the wishes' names.
 const LABEL: u16 = 12;
+/// With so many columns each row tells what it decides, from that column on.
+const WIDE: u16 = 90;
+const ABOUT: u16 = 34;
 /// The longest value that is typed.
 const MOST: usize = 64;
 
 /// The answer to a wish.
-struct Answer(Setting, Result<Preferences>);
+#[derive(Debug)]
+pub struct Answer(pub Setting, pub Result<Preferences>);
 
 /// What a key does here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +59,7 @@ static KEYS: &[Binding<Command>] = &[
 ];
 
 /// The wishes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Wishes {
     at: usize,
     /// What is typed in place of the value.
@@ -71,18 +75,6 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    pub fn new() -> Wishes {
-        Wishes {
-            at: 0,
-            typed: None,
-            kept: None,
-            asked: false,
-            next: Vec::new(),
-            refused: None,
-            area: Rect::default(),
-        }
-    }
-
     fn setting(&self) -> Setting {
         Setting::ALL.get(self.at).copied().unwrap_or(Setting::Theme)
     }
@@ -206,6 +198,10 @@ impl Wishes {
         buffer.set_stringn(row.x, row.y, name, usize::from(row.width), theme.muted);
         let x = row.x + LABEL.min(row.width);
         buffer.set_stringn(x, row.y, shown, usize::from(room), Style::new());
+        if typed.is_none() && row.width >= WIDE {
+            let room = usize::from(row.width - ABOUT);
+            buffer.set_stringn(row.x + ABOUT, row.y, setting.about(), room, theme.muted);
+        }
         if selected {
             if typed.is_none() {
                 buffer.set_style(row, theme.selected);
@@ -236,7 +232,8 @@ impl Wishes {
         if let Some(first) = about.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        vec![(format!("{about}."), Style::new()), (which, theme.muted)]
+        let about = (self.area.width < WIDE).then(|| (format!("{about}."), Style::new()));
+        about.into_iter().chain([(which, theme.muted)]).collect()
     }
 }
 

@@ -19,8 +19,11 @@ use crate::tui::widgets::sheet::{self, Line};
 use crate::tui::widgets::words;
 
 /// What this part hears.
-enum Heard {
+#[derive(Debug)]
+pub enum Heard {
+    /// The images.
     Images(Result<Vec<Image>>),
+    /// The plans.
     Plans(Result<Vec<Plan>>),
 }
 

@@ -25,7 +25,8 @@ const LABEL: u16 = 6;
 const LONGEST_KEY: usize = 8192;
 
 /// The answer.
-struct Answer(Result<NewAccount>);
+#[derive(Debug)]
+pub struct Answer(pub Result<NewAccount>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
@@ -46,9 +47,9 @@ pub struct NewUser {
     made: Option<Box<NewAccount>>,
 }
 
-impl NewUser {
-    /// An empty form.
-    pub fn new() -> NewUser {
+/// An empty form.
+impl Default for NewUser {
+    fn default() -> Self {
         NewUser {
             name: Input::default(),
             role: Role::User,
@@ -59,7 +60,9 @@ impl NewUser {
             made: None,
         }
     }
+}
 
+impl NewUser {
     fn go(&mut self, on: bool) {
         self.focus = match (self.focus, on) {
             (Field::Name, true) | (Field::Key, false) => Field::Role,

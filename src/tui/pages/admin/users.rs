@@ -53,7 +53,9 @@ static COLUMNS: &[Column<R>] = &[
 ];
 
 /// What this part hears.
-pub(super) enum Heard {
+#[derive(Debug)]
+pub enum Heard {
+    /// The accounts.
     Users(Result<Vec<User>>),
     /// The name of a new one.
     Made(String),
@@ -98,8 +100,8 @@ pub struct Users {
     known: bool,
 }
 
-impl Users {
-    pub fn new() -> Users {
+impl Default for Users {
+    fn default() -> Self {
         Users { table: Table::new(COLUMNS), known: false }
     }
 }
@@ -128,7 +130,7 @@ impl Pane for Users {
     fn on_key(&mut self, key: &Key, shared: &mut Shared) -> Option<Vec<Effect>> {
         if !self.table.takes_text() {
             match keymap::find(KEYS, key, |_| true) {
-                Some(Command::New) => return Some(vec![Effect::Open(Box::new(NewUser::new()))]),
+                Some(Command::New) => return Some(vec![Effect::Open(Box::new(NewUser::default()))]),
                 Some(Command::Show) => {
                     let line = |user: &User| Effect::Line(format!("user show {}", user.name));
                     return Some(self.table.selected().map(line).into_iter().collect());

@@ -52,7 +52,7 @@ pub static COLUMNS: &[Column<R>] = &[
     Column { title: "ACTOR", rank: 3, width: Width::Words(8, 10), cell: |e, _| text::clean(&e.actor), style: plain, order: |a, b| by(&a.actor, &b.actor, (a, b)) },
     Column { title: "ACTION", rank: 1, width: Width::Words(15, 16), cell: |e, _| text::clean(&e.action), style: |_, s| s.theme.accent, order: |a, b| by(&a.action, &b.action, (a, b)) },
     Column { title: "TARGET", rank: 5, width: Width::Words(10, 16), cell: |e, _| or_dash(e.target.as_deref()), style: plain, order: |a, b| by(&a.target, &b.target, (a, b)) },
-    Column { title: "FROM", rank: 6, width: Width::Words(9, 15), cell: |e, _| or_dash(e.source_ip.as_deref()), style: plain, order: |a, b| by(&a.source_ip, &b.source_ip, (a, b)) },
+    Column { title: "FROM", rank: 6, width: Width::Words(15, 15), cell: |e, _| or_dash(e.source_ip.as_deref()), style: plain, order: |a, b| by(&a.source_ip, &b.source_ip, (a, b)) },
     Column { title: "MESSAGE", rank: 7, width: Width::Words(20, 30), cell: |e, _| text::clean(&e.message), style: plain, order: |a, b| by(&a.message, &b.message, (a, b)) },
 ];
 

@@ -201,6 +201,30 @@ fn little_may_ask_for_much_work_in_slices_only() {
     }
 }
 
+/// Programs as they were recorded at 80×24 (TERM is xterm-256color but for the
+/// last), and what tmux showed of the same bytes.
+#[test]
+fn real_programs_look_as_they_should() {
+    macro_rules! recorded {
+        ($($name:literal),*) => {
+            [$(($name, &include_bytes!(concat!("programs/", $name, ".bytes"))[..],
+                include_str!(concat!("programs/", $name, ".txt")))),*]
+        };
+    }
+    for (name, bytes, expected) in recorded!["vim", "less", "tmux", "tmux-ascii", "bash", "vt220"] {
+        for packet in [bytes.len(), 7] {
+            let mut emulator = Emulator::new(size(80, 24));
+            for part in bytes.chunks(packet) {
+                feed(&mut emulator, part);
+            }
+            let seen: Vec<String> =
+                emulator.screen().rows(0, 80).map(|row| row.trim_end().to_owned()).collect();
+            let expected: Vec<&str> = expected.lines().map(str::trim_end).collect();
+            assert_eq!(seen, expected, "{name}");
+        }
+    }
+}
+
 /// What terminals are told, with more of what is awkward than chance would bring.
 fn awkward() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

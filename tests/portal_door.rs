@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use common::{PASSWORD, TestPortal, mock};
 use twarga::action::account::{AccountPasswd, AccountPrefs, AccountSet, AccountShow, Whoami};
-use twarga::action::catalogue::{ImageLs, PlanLs};
+use twarga::action::catalogue::{ImageLs, PlanLimits, PlanLs};
 use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow, EventTail};
 use twarga::action::host::{HostFollow, HostShow};
@@ -129,6 +129,7 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || AccountShow {}).await;
     t.same("done", || passwd(PASSWORD, "nine purple toads")).await;
     t.same("done", || PlanLs {}).await;
+    t.same("done", || PlanLimits {}).await;
     t.same("done", || ImageLs {}).await;
     t.same("done", || KeyLs {}).await;
     t.same("done", || AccountPrefs {}).await;

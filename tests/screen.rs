@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+#[path = "common/place.rs"]
+mod place;
 #[path = "support/sshd_driver.rs"]
 #[allow(dead_code)]
 mod sshd_driver;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use common::pty::Pty;
 use common::{PASSWORD, TestPortal, json, mock, until};
+use place::{Place, Serving};
 use sshd_driver::SshdDriver;
 
 /// The key before a command in a tab.
@@ -232,4 +235,61 @@ async fn random_bytes_and_a_huge_paste_break_nothing() {
     pty.send(":quit\r").await;
     assert_eq!(pty.ended().await, 0);
     assert!(pty.is_left_clean());
+}
+
+/// A client of the program's own portal, in a terminal.
+fn at_the_program(place: &Place, port: u16) -> Pty {
+    let command = place.ssh_command(port, &[]);
+    let mut ssh = tokio::process::Command::new("ssh");
+    ssh.arg("-t").args(command.get_args());
+    Pty::spawn(&ssh)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_one_session_with_a_sentence_and_an_event() {
+    let place = Place::new();
+    place.init_with_key();
+    let mut command = place.command(&["serve"]);
+    command.env("TWARGA_PANIC_AT", "tui.help");
+    let serving = Serving::start(command);
+    place.ssh(serving.port, &["whoami"]).expect(0);
+    let mut other = at_the_program(&place, serving.port);
+    other.shows("q quit").await;
+    let mut broken = at_the_program(&place, serving.port);
+    broken.shows("q quit").await;
+    broken.send("?").await;
+    broken.shows("this session with it").await;
+    assert_eq!(broken.ended().await, 1);
+    assert!(broken.is_left_clean());
+    // The others do not notice.
+    other.send(":whoami\r").await;
+    other.shows("✓ admin").await;
+    other.send("q").await;
+    assert_eq!(other.ended().await, 0);
+    let told = place.ssh(serving.port, &["event", "ls", "--action", "session.broke", "--json"]).expect(0);
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(told[0]["severity"], "high", "{told}");
+    assert!(told[0]["details"]["panic"].as_str().unwrap().contains("a mishap at tui.help"), "{told}");
+}
+
+/// The recording in the manual is one: a terminal shows a VM being made and entered.
+#[test]
+fn the_recording_plays() {
+    let text = std::fs::read_to_string("docs/first-minutes.cast").unwrap();
+    let mut lines = text.lines();
+    let head: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+    assert_eq!(head["version"], 2);
+    let side = |name: &str| u16::try_from(head[name].as_u64().unwrap()).unwrap().try_into().unwrap();
+    let mut screen = vt100::Parser::new(side("height"), side("width"), 0);
+    let mut wanted = vec!["No VMs yet", "web1 is ready", "MemTotal", "db1 is ready", "Keys"];
+    let mut last = 0.0;
+    for line in lines {
+        let event: (f64, String, String) = serde_json::from_str(line).unwrap();
+        assert!(event.0 >= last && event.1 == "o", "{line}");
+        last = event.0;
+        screen.process(event.2.as_bytes());
+        wanted.retain(|text| !screen.screen().contents().contains(text));
+    }
+    assert!(wanted.is_empty(), "never on the screen: {wanted:?}");
+    assert!(last < 300.0, "longer than the first five minutes");
 }

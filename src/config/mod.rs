@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use self::section::{Section, line_of, string};
 use crate::error::{Code, Error};
-use crate::model::{Plan, Size};
+use crate::model::{Plan, Size, text};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +173,13 @@ pub struct Mistake {
     pub message: String,
 }
 
+impl Mistake {
+    /// What the file says may hold anything; what is said of it goes to a terminal.
+    fn at(line: usize, message: &str) -> Self {
+        Mistake { line, message: text::clean(message) }
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.message)
@@ -211,7 +218,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
         let document = DeTable::parse(text).map_err(|e| {
             let line = e.span().map_or(1, |span| line_of(text, span.start));
-            vec![Mistake { line, message: format!("Not TOML: {}.", e.message()) }]
+            vec![Mistake::at(line, &format!("Not TOML: {}.", e.message()))]
         })?;
         let mut config = Config::default();
         let mut root =

@@ -28,7 +28,7 @@ impl<'a> Section<'a> {
         let Some(value) = self.table.get(key) else { return };
         if let Err(why) = read(value.get_ref()) {
             let message = format!("`{}{key}`: {why}.", self.path);
-            self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+            self.mistakes.push(Mistake::at(line_of(self.text, value.span().start), &message));
         }
     }
 
@@ -36,14 +36,14 @@ impl<'a> Section<'a> {
     pub(super) fn mistake(&mut self, keys: &[&str], why: &str) {
         if let Some((key, value)) = keys.iter().find_map(|k| Some((k, self.table.get(*k)?))) {
             let message = format!("`{}{key}`: {why}.", self.path);
-            self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+            self.mistakes.push(Mistake::at(line_of(self.text, value.span().start), &message));
         }
     }
 
     pub(super) fn require(&mut self, key: &str) {
         if self.table.get(key).is_none() {
             let line = self.table.values().next().map_or(1, |v| line_of(self.text, v.span().start));
-            self.mistakes.push(Mistake { line, message: format!("`{}{key}` is missing.", self.path) });
+            self.mistakes.push(Mistake::at(line, &format!("`{}{key}` is missing.", self.path)));
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> Section<'a> {
             other => {
                 let message =
                     format!("`{key}`: {}.", expected(&format!("tables, each headed [[{key}]]"), other));
-                self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+                self.mistakes.push(Mistake::at(line_of(self.text, value.span().start), &message));
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
             }
             other => {
                 let message = format!("`{}{key}`: {}.", self.path, expected("a table", other));
-                self.mistakes.push(Mistake { line: line_of(self.text, value.span().start), message });
+                self.mistakes.push(Mistake::at(line_of(self.text, value.span().start), &message));
             }
         }
     }
@@ -182,7 +182,7 @@ impl<'a> Section<'a> {
                 _ => String::new(),
             };
             let message = format!("There is no key `{}{name}`.{hint}", self.path);
-            self.mistakes.push(Mistake { line: line_of(self.text, key.span().start), message });
+            self.mistakes.push(Mistake::at(line_of(self.text, key.span().start), &message));
         }
         self.mistakes
     }

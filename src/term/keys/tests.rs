@@ -14,6 +14,10 @@ fn paste(text: &str) -> Key {
     Key::Paste(text.to_owned())
 }
 
+fn click(pressed: bool) -> Key {
+    Key::Mouse(crate::term::keys::Mouse { button: 0, pressed, column: 0, row: 1 })
+}
+
 /// Sequences as xterm, the Linux console, rxvt and screen send them.
 fn table() -> Vec<(&'static [u8], Vec<Key>)> {
     use Key::*;
@@ -42,9 +46,9 @@ fn table() -> Vec<(&'static [u8], Vec<Key>)> {
         ("\u{80}\u{9b}A".as_bytes(), vec![Char('A')]),
         (b"\xe2\x82\x1b[A", vec![Char('\u{fffd}'), Up]),
         (b"\x1b[200~ls\r\nx\ty\x1b[31mz\x01\x1b[201~q", vec![paste("ls\nx\tyz"), Char('q')]),
-        // What is not a key: mice, focus, replies, and the strings of replies.
+        (b"\x1b[<0;1;2M\x1b[<0;1;2mq", vec![click(true), click(false), Char('q')]),
+        // What is not a key: mice of old, focus, replies, and the strings of replies.
         (b"\x1b[Mabcq", vec![Char('q')]),
-        (b"\x1b[<0;1;2M\x1b[<0;1;2mq", vec![Char('q')]),
         (b"\x1b[I\x1b[Oq", vec![Char('q')]),
         (b"\x1b[12;40Rq\x1b[?62;c\x1b[>1;2c", vec![Char('q')]),
         (b"\x1b]11;rgb:0/0/0\x1b\\q", vec![Char('q')]),

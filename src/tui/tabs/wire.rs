@@ -251,7 +251,7 @@ impl Line {
                     Duration::ZERO => tokio::task::yield_now().await,
                     wait => tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.eager.notified() => pace = Pace::new(Instant::now()),
+                        () = self.eager.notified() => pace.hurry(Instant::now()),
                     },
                 }
             }
@@ -268,6 +268,8 @@ pub(super) struct Pace {
     /// What was spent before there was any.
     owed: Duration,
     at: Instant,
+    /// Somebody has just typed.
+    hurried_until: Instant,
 }
 
 /// What may be spent at once: a few screens' worth.
@@ -275,17 +277,29 @@ const BURST: Duration = Duration::from_millis(60);
 /// One part in so many, of a tab that somebody looks at, and of one that nobody does.
 const SHOWN_SHARE: u32 = 5;
 const HIDDEN_SHARE: u32 = 20;
+/// The same for a while after something was typed, such as what stops a flood.
+const HURRIED_SHARE: u32 = 2;
+const HURRY: Duration = Duration::from_secs(1);
 /// No shorter waits: a timer costs too.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 impl Pace {
     pub fn new(now: Instant) -> Pace {
-        Pace { left: BURST, owed: Duration::ZERO, at: now }
+        Pace { left: BURST, owed: Duration::ZERO, at: now, hurried_until: now }
+    }
+
+    /// Somebody has typed and waits for what comes of it.
+    pub fn hurry(&mut self, now: Instant) {
+        *self = Pace { hurried_until: now + HURRY, ..Pace::new(now) };
     }
 
     /// Takes note of time spent, and says how long to rest now.
     pub fn spend(&mut self, spent: Duration, now: Instant, shown: bool) -> Duration {
-        let share = if shown { SHOWN_SHARE } else { HIDDEN_SHARE };
+        let share = match shown {
+            _ if now < self.hurried_until => HURRIED_SHARE,
+            true => SHOWN_SHARE,
+            false => HIDDEN_SHARE,
+        };
         let earned = (now - self.at) / share;
         self.at = now;
         let have = (self.left + earned).min(BURST.max(earned));

@@ -26,6 +26,24 @@ fn a_tab_takes_its_share_and_no_more() {
 }
 
 #[test]
+fn who_types_is_answered_sooner_for_a_while() {
+    let begin = Instant::now();
+    let mut pace = Pace::new(begin);
+    pace.hurry(begin);
+    let (mut now, mut first, mut all) = (begin, Duration::ZERO, Duration::ZERO);
+    while now - begin < 10_000 * MS {
+        now += 2 * MS;
+        all += 2 * MS;
+        if now - begin < 1000 * MS {
+            first += 2 * MS;
+        }
+        now += pace.spend(2 * MS, now, true);
+    }
+    assert!((400 * MS..600 * MS).contains(&first), "{first:?}");
+    assert!(all < 2600 * MS, "{all:?}");
+}
+
+#[test]
 fn little_is_shown_at_once() {
     let mut now = Instant::now();
     let mut pace = Pace::new(now);

@@ -3,6 +3,7 @@ mod admin;
 mod dashboard;
 mod events;
 mod forms;
+mod jobs;
 mod journey;
 mod screens;
 mod updates;

@@ -2,7 +2,6 @@
 //! happened, and for those who run the place, the host. It is drawn anew when
 //! something is told, and nothing on it moves by itself.
 
-mod feed;
 mod parts;
 
 use std::collections::VecDeque;
@@ -11,16 +10,19 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use crate::action::event::{self, EventTail};
+use crate::action::host::HostFollow;
+use crate::error::Result;
 use crate::model::user::Scope;
 use crate::model::{Event, Permission, Published, Role, VmState};
 use crate::term::keys::{Key, Mouse};
-use crate::tui::effect::Effect;
+use crate::tui::effect::{Effect, Feed};
+use crate::tui::feeds::{self, Heard};
 use crate::tui::keymap::{self, Binding, Hint};
 use crate::tui::page::{Entry, Me, News, Page, Shared};
 use crate::tui::pages::vms::{columns, new};
 use crate::tui::roster::{Row, Source};
 use crate::tui::widgets::table::{self, Table};
-pub(in crate::tui) use feed::Heard;
 
 /// The page's word.
 const WORD: &str = "dashboard";
@@ -33,8 +35,10 @@ pub static ENTRY: Entry = Entry {
     open: |shared| Box::new(Dashboard::new(shared)),
 };
 
-/// Events that are kept.
+/// Events that are kept; and of those that happened before, so many are asked for:
+/// most of them may be of no interest here.
 const EVENTS: usize = 100;
+const BEFORE: u32 = 200;
 /// With so many columns the parts stand in two columns.
 const WIDE: u16 = 100;
 /// With so many rows the parts have headings, and air between them.
@@ -245,9 +249,17 @@ impl Dashboard {
         }
     }
 
-    fn hear_events(&mut self, events: Vec<Event>) {
+    fn hear_events(&mut self, news: Result<event::News>) {
+        let news = match news {
+            Ok(news) => news,
+            Err(e) => {
+                self.lost = Some(e.message);
+                return;
+            }
+        };
         self.lost = None;
-        for event in events {
+        for event in news.events {
+            // What is told again is known already.
             if event.id > self.newest {
                 self.newest = event.id;
                 if !parts::is_looking(&event) {
@@ -259,9 +271,19 @@ impl Dashboard {
     }
 }
 
+/// What happens, and the host if it may be seen.
+fn follow(host: bool) -> Feed {
+    let tail = || EventTail { severity: None, actor: None, action: None, attempts: false, limit: BEFORE };
+    let mut followed = vec![feeds::follow(WORD, 0, tail)];
+    if host {
+        followed.push(feeds::follow(WORD, 0, || HostFollow {}));
+    }
+    feeds::together(WORD, followed)
+}
+
 impl Page for Dashboard {
     fn begin(&mut self, shared: &Shared) -> Vec<Effect> {
-        vec![Effect::Follow(feed::follow(sees_host(shared.me.role)))]
+        vec![Effect::Follow(follow(sees_host(shared.me.role)))]
     }
 
     fn on_change(&mut self, shared: &Shared) {
@@ -278,11 +300,11 @@ impl Page for Dashboard {
     }
 
     fn on_news(&mut self, news: News, _shared: &Shared) -> Vec<Effect> {
-        if let Ok(heard) = news.downcast::<Heard>() {
-            match *heard {
-                Heard::Events(events) => self.hear_events(events),
-                Heard::Lost(why) => self.lost = Some(why),
-                Heard::Host(host) => self.host = Some(host),
+        match news.downcast::<Heard<event::News>>() {
+            Ok(heard) => self.hear_events(heard.news),
+            Err(news) => {
+                let host = news.downcast::<Heard<Arc<Published>>>().ok().and_then(|heard| heard.news.ok());
+                self.host = host.or(self.host.take());
             }
         }
         Vec::new()

@@ -175,6 +175,45 @@ async fn from_nothing_to_a_vm_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dashboard_and_the_jobs_tell_what_goes_on() {
+    let house = House::new().await;
+    let mut seat = house.sit_down(80, 24);
+    seat.see("No VMs yet.").await;
+    seat.press("1").await;
+    seat.see("You have no VM yet.").await;
+    // The host is told at once, and what happened before.
+    seat.see("Host    CPU").await;
+    seat.see("✓ account.set").await;
+    seat.press("n").await;
+    seat.see("Boots nothing").await;
+    let mut gate = house.driver.hold(Op::Start);
+    seat.press("web\x13").await;
+    gate.reached(1).await;
+    seat.see("▸ vm.new web  █████░░░░░  45% starting").await;
+    seat.press("3").await;
+    seat.see("▸ running").await;
+    seat.press("\r").await;
+    seat.see("▸ starting").await;
+    seat.press("\x1b").await;
+    seat.see("STATE").await;
+    seat.press("x").await;
+    seat.see("Cancel vm.new of web?").await;
+    seat.press("y").await;
+    gate.open();
+    seat.see("× cancelled").await;
+    seat.press("R").await;
+    seat.see("✓ succeeded").await;
+    seat.press("1").await;
+    seat.see("● running web").await;
+    seat.see("✓ job.retry").await;
+    seat.press("\r").await;
+    seat.see("VMs").await;
+    seat.see("c console").await;
+    seat.press("\x03").await;
+    seat.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_are_told_with_their_hints() {
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);

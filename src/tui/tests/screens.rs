@@ -78,24 +78,77 @@ fn large_200x50() {
         side,
         [
             " web1",
-            " State   ● running, up 1d 2h",
-            " CPU     ██████████░░░░░░░░░░ 50%",
-            " Memory  █████████░░░░░░░░░░░ 231 MiB on the host",
-            " Disk    ██░░░░░░░░░░░░░░░░░░ 1 GiB on the host",
-            "         1.5 KiB/s read, 0 B/s written",
-            " IP      10.0.2.11",
-            " Ssh     ssh alice+web1@PORTAL",
-            "         ssh -J alice@PORTAL root@web1",
-            " Plan    small: 1 CPU, 512 MiB, 10 GB disk",
-            " Image   micro",
-            " Owner   alice",
-            " Price   1.5 credits an hour",
-            " Made    2026-07-14T03:33:20Z",
+            " State    ● running, up 1d 2h",
+            " CPU      ██████████░░░░░░░░░░ 50% ▄▄",
+            " Memory   █████████░░░░░░░░░░░ 231 MiB of 512 MiB on the host",
+            " Disk     ██░░░░░░░░░░░░░░░░░░ 1 GiB of 10 GiB on the host",
+            "          1.5 KiB/s read, 0 B/s written",
+            " IP       10.0.2.11",
+            " Enter    ssh alice+web1@PORTAL",
+            "          ssh -J alice@PORTAL root@web1",
+            " Plan     small: 1 CPU, 512 MiB, 10 GB disk, 1.5 credits an hour",
+            " Image    micro",
+            " Owner    alice",
+            " Made     2026-07-14 03:33:20 UTC",
+            " Runs on  local (mock)",
             "",
         ]
     );
     assert!(lines[17].ends_with("CPU, the last 2 samples, highest 50%"), "{}", lines[17]);
+    assert!(lines[29].ends_with("Memory, the last 2 samples, highest 45%"), "{}", lines[29]);
     assert_eq!(cursor, (0, 3));
+}
+
+#[test]
+fn a_vm_in_detail_is_whole_at_80x24() {
+    let mut model = with_vms(80, 24);
+    let mut list = some_vms();
+    list[0].0.tags = vec!["lab".into(), "blue".into()];
+    list[0].1 = sample(95.0);
+    update(&mut model, Msg::Vms { all: false, list: list.clone() });
+    let mut over = job(6, "vm.start", &list[0].0, JobState::Failed, 30);
+    over.created_at = Time::from_millis(1_784_000_000_000);
+    over.error =
+        Some(JobError { code: "quota".into(), message: "No port is left.".into(), hint: String::new() });
+    let running = job(7, "vm.restart", &list[0].0, JobState::Running, 45);
+    update(&mut model, Msg::Jobs { all: false, list: vec![running, over] });
+    press(&mut model, "l");
+    let (lines, cursor) = seen(&mut model);
+    assert_eq!(
+        lines[2..21],
+        [
+            "web1",
+            "State    ● running, up 1d 2h",
+            "Job      vm.restart 45% waiting for SSH",
+            "         ██████████████████░░░░░░░░░░░░░░░░░░░░░░",
+            "CPU      ███████████████████░ 95% ▄█",
+            "Memory   █████████░░░░░░░░░░░ 231 MiB of 512 MiB on the host",
+            "Disk     ██░░░░░░░░░░░░░░░░░░ 1 GiB of 10 GiB on the host",
+            "         1.5 KiB/s read, 0 B/s written",
+            "IP       10.0.2.11",
+            "Enter    ssh alice+web1@PORTAL",
+            "         ssh -J alice@PORTAL root@web1",
+            "Plan     small: 1 CPU, 512 MiB, 10 GB disk, 1.5 credits an hour",
+            "Image    micro",
+            "Owner    alice",
+            "Made     2026-07-14 03:33:20 UTC",
+            "Runs on  local (mock)",
+            "Tags     lab, blue",
+            "",
+            "",
+        ]
+    );
+    assert_eq!(cursor, (0, 2));
+    assert!(
+        lines[22].contains("Enter ssh") && lines[22].contains("y copy") && lines[22].contains("Esc back")
+    );
+    // Where there is more room there are its latest jobs too.
+    model.shared.size = WindowSize { cols: 200, rows: 60 };
+    let text = seen(&mut model).0.join("\n");
+    assert!(
+        text.contains("Latest jobs")
+            && text.contains("! 2026-07-14 03:33:20 vm.start failed: No port is left.")
+    );
 }
 
 #[test]
@@ -103,7 +156,7 @@ fn where_there_is_no_room_beside_the_detail_fills_the_page() {
     let mut model = with_vms(40, 12);
     press(&mut model, "Gl");
     let (lines, cursor) = seen(&mut model);
-    assert_eq!(lines[1..4], ["broken", "State   ! error", "Fault   Its disk ?[31mis full."]);
+    assert_eq!(lines[1..4], ["broken", "State    ! error", "Fault    Its disk ?[31mis full."]);
     assert_eq!(cursor, (0, 1));
     press(&mut model, "h");
     assert!(seen(&mut model).0[1].starts_with("STATE"));
@@ -181,7 +234,10 @@ fn no_size_breaks_the_screen() {
             }
             let mut model = with_vms(cols, rows);
             model.say(crate::tui::app::Mood::Bad, "What went wrong. ".repeat(30), "");
-            for keys in ["l", "?", "\x1b", "S", "n", "d", "\x1b", "n", "\x1b", "/", "x"] {
+            for keys in [
+                "l", "?", "\x1b", "S", "n", "d", "\x1b", "n", "\x1b", "y", "\x1b", "/", "x", "\x1b", "1",
+                "3", "\r",
+            ] {
                 press(&mut model, keys);
                 let (_, (x, y)) = seen(&mut model);
                 assert!(x < cols && y < rows, "{keys:?}: cursor at {x},{y} of {cols}x{rows}");

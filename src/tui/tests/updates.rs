@@ -269,6 +269,46 @@ fn the_line_takes_pages_and_commands() {
 }
 
 #[test]
+fn what_is_copied_is_chosen() {
+    let mut model = with_vms(80, 24);
+    let mut list = some_vms();
+    list[0].0.host_key = "ssh-ed25519 AAAA".into();
+    update(&mut model, Msg::Vms { all: false, list });
+    assert!(press(&mut model, "y").is_empty());
+    assert_eq!(over(&model), Some("copy"));
+    let text = seen(&mut model).0.join("\n");
+    let choices = [
+        "ssh alice+web1@PORTAL",
+        "ssh -J alice@PORTAL root@web1",
+        "10.0.2.11",
+        "web1.alice ssh-ed25519 AAAA",
+    ];
+    for choice in choices {
+        assert!(text.contains(choice), "{choice}");
+    }
+    assert_eq!(press(&mut model, "\r"), [format!("Copy({:?})", choices[0])]);
+    assert_eq!(toast(&model), "Copied: ssh alice+web1@PORTAL");
+    assert_eq!(over(&model), None);
+    for (keys, choice) in [("j\r", 1), ("k\r", 3), ("\x1b[B\x1b[B\r", 2), ("4", 3), ("jjjjj\r", 1), ("y", 0)]
+    {
+        press(&mut model, "y");
+        assert_eq!(press(&mut model, keys), [format!("Copy({:?})", choices[choice])], "{keys:?}");
+    }
+    press(&mut model, "y9");
+    assert_eq!(over(&model), Some("copy"), "there is no ninth");
+    let (_, (_, y)) = seen(&mut model);
+    let click = format!("\x1b[<0;20;{}M", y + 3);
+    assert_eq!(press(&mut model, &click), [format!("Copy({:?})", choices[2])]);
+    press(&mut model, "y\x1b");
+    assert_eq!(over(&model), None);
+    // One that is not there has no address.
+    assert!(text.contains("3 address"));
+    press(&mut model, "jy");
+    let text = seen(&mut model).0.join("\n");
+    assert!(text.contains("2 jump") && !text.contains("3 address"));
+}
+
+#[test]
 fn random_bytes_lead_nowhere_bad() {
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz/:? \t\r\x1b[A123456*";
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -46,7 +46,7 @@ pub static COLUMNS: &[Column<Job>] = &[
     Column { title: "DONE", rank: 3, width: Width::Figures(4), cell: |j, _| format!("{}%", j.percent), style: plain, order: |a, b| b.percent.cmp(&a.percent) },
     Column { title: "TOOK", rank: 6, width: Width::Figures(6), cell: |j, _| time::span(took_s(j)), style: plain, order: |a, b| took_s(b).cmp(&took_s(a)) },
     Column { title: "WHEN", rank: 7, width: Width::Words(10, 10), cell: when, style: |_, s| s.theme.muted, order: latest },
-    Column { title: "STEP", rank: 5, width: Width::Words(8, 24), cell: |j, _| step(j), style: |j, s| if j.error.is_some() { s.theme.bad } else { Style::new() }, order: |a, b| a.step.cmp(&b.step) },
+    Column { title: "STEP", rank: 5, width: Width::Words(20, 40), cell: |j, _| step(j), style: |j, s| if j.error.is_some() { s.theme.bad } else { Style::new() }, order: |a, b| a.step.cmp(&b.step) },
     Column { title: "ID", rank: 8, width: Width::Figures(4), cell: |j, _| j.id.to_string(), style: |_, s| s.theme.muted, order: |a, b| b.id.cmp(&a.id) },
 ];
 

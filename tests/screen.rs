@@ -107,7 +107,7 @@ async fn two_tabs_live_side_by_side_and_leaving_asks() {
     pty.send("(sleep 0.2; echo done-$((1+1))) &\r").await;
     pty.send(format!("{PREFIX}d")).await;
     pty.shows("Enter ssh").await;
-    pty.shows("*").await;
+    pty.shows("•").await;
     pty.send("q").await;
     pty.shows("Leaving ends what runs in").await;
     pty.send("n").await;
@@ -292,4 +292,24 @@ fn the_recording_plays() {
     }
     assert!(wanted.is_empty(), "never on the screen: {wanted:?}");
     assert!(last < 300.0, "longer than the first five minutes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_may_have_the_whole_terminal_and_gives_it_back() {
+    let (portal, key) = with_vms(&["web1"]).await;
+    let mut pty = sit_down(&portal, &key, 80, 24).await;
+    pty.send(":vm ssh web1\r").await;
+    pty.shows("Entering web1").await;
+    pty.send("echo plain-$((1+1))\r").await;
+    pty.shows("plain-2").await;
+    pty.send("exit\r").await;
+    pty.shows("● running web1").await;
+    pty.send(":vm ssh web1 echo in-$((1+1))\r").await;
+    pty.shows("Enter goes back").await;
+    pty.shows("in-2").await;
+    pty.send("\r").await;
+    pty.shows("● running web1").await;
+    pty.send("q").await;
+    assert_eq!(pty.ended().await, 0);
+    assert!(pty.is_left_clean());
 }

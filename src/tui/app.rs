@@ -346,8 +346,9 @@ fn run_line(model: &mut Model, line: String) -> Vec<Effect> {
     }
     match crate::shell::kind(word.as_bytes()) {
         crate::shell::Kind::Leave => vec![Effect::Quit],
-        crate::shell::Kind::Enter(name) => vec![Effect::Tab(name, Way::Shell)],
-        crate::shell::Kind::Console(name) => vec![Effect::Tab(name, Way::Console)],
+        // As it would be without the screen: the VM has the whole terminal.
+        crate::shell::Kind::Enter(name) => vec![Effect::HandOver(HandOver::Vm(name, Way::Shell))],
+        crate::shell::Kind::Console(name) => vec![Effect::HandOver(HandOver::Vm(name, Way::Console))],
         crate::shell::Kind::Talks => vec![Effect::HandOver(HandOver::Line(line))],
         crate::shell::Kind::Answers => vec![Effect::Line(line)],
     }
@@ -411,7 +412,7 @@ fn on_output(model: &mut Model, said: Said) -> Vec<Effect> {
         (Some(first), Some(second), None) if mood == Mood::Bad => {
             vec![model.say(mood, first.trim(), second.trim())]
         }
-        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), &text)))],
+        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), text)))],
     }
 }
 

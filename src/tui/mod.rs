@@ -356,7 +356,8 @@ impl App {
                     } else {
                         format!("Copied {lines} lines.")
                     };
-                    self.model.say(Mood::Plain, said, "");
+                    let timer = self.model.say(Mood::Plain, said, "");
+                    self.live.carry_out(timer);
                 }
                 Step::Say(text) => {
                     let timer = self.model.say(Mood::Plain, text, "");

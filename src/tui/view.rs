@@ -131,12 +131,12 @@ fn pages(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
     }
 }
 
-/// The tabs, and the key that leads to them: `Ctrl-] web1 db1*`.
+/// The tabs, and the key that leads to them: `Ctrl-] web1 db1•`.
 fn tabs(shared: &Shared) -> String {
     let mark = |tab: &super::tabs::Listed| match (tab.ended, tab.bell, tab.news) {
-        (true, ..) => "✗",
+        (true, ..) => "×",
         (_, true, _) => "!",
-        (.., true) => "*",
+        (.., true) => "•",
         _ => "",
     };
     let names: Vec<String> =

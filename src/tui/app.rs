@@ -411,7 +411,7 @@ fn on_output(model: &mut Model, said: Said) -> Vec<Effect> {
         (Some(first), Some(second), None) if mood == Mood::Bad => {
             vec![model.say(mood, first.trim(), second.trim())]
         }
-        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), &text)))],
+        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), text)))],
     }
 }
 

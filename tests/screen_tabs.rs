@@ -56,10 +56,11 @@ async fn tmux_in_a_tab_is_tmux() {
     let rows: Vec<&str> = screen.lines().collect();
     assert!(rows[23].starts_with("[0] 0:"), "{screen}");
     assert!(rows[12].starts_with("────"), "{screen}");
+    pty.send("while stty size; do sleep 0.1; done\r").await;
+    pty.shows(" 80").await;
     pty.resize(60, 16).await;
-    pty.shows("────").await;
-    pty.send("stty size\r").await;
     pty.shows(" 60").await;
+    pty.send("\x03").await;
     pty.send("exit\r").await;
     pty.hides("────").await;
     pty.send(format!("{PREFIX}x")).await;
@@ -84,8 +85,9 @@ async fn a_flood_in_a_tab_is_stopped_and_slows_nobody_else() {
         other.hides("Enter run").await;
         assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     }
-    let began = Instant::now();
     flood.send("\x03").await;
+    let began = Instant::now();
+    flood.shows("^C").await;
     flood.send("echo calm-$((1+1))\r").await;
     flood.shows("calm-2").await;
     println!("the flood was over {:?} after Ctrl-C", began.elapsed());

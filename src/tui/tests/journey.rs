@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::action::account::{AccountPasswd, AccountSet};
+use crate::action::event::EventLs;
 use crate::config::Config;
 use crate::driver::mock::{MockDriver, Op};
 use crate::model::Setting;
@@ -80,6 +81,24 @@ impl House {
         portal.perform(&who, start).await.unwrap();
         portal.start_background();
         House { portal, who, driver, _dir: dir }
+    }
+
+    /// Waits until such an act has succeeded.
+    async fn until_done(&self, action: &str) {
+        let filter = || EventLs {
+            since: None,
+            severity: None,
+            actor: None,
+            action: Some(action.to_owned()),
+            attempts: false,
+            limit: 1,
+        };
+        let looking = async {
+            while self.portal.perform(&self.who, filter()).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap();
     }
 
     /// Somebody at a terminal of that size.
@@ -199,6 +218,8 @@ async fn the_dashboard_and_the_jobs_tell_what_goes_on() {
     seat.press("x").await;
     seat.see("Cancel vm.new of web?").await;
     seat.press("y").await;
+    // The job must have heard of it before it may go on.
+    house.until_done("job.cancel").await;
     gate.open();
     seat.see("× cancelled").await;
     seat.press("R").await;

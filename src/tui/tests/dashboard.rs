@@ -198,7 +198,7 @@ fn a_newcomer_is_told_how_to_begin() {
         assert!(text(&mut model).contains("Looking for VMs…"), "{cols}x{rows}");
         update(&mut model, Msg::Vms { all: false, list: vec![] });
         let said = text(&mut model);
-        for what in ["You have no VM yet.", "n   make one", "alice+NAME@PORTAL", "n new"] {
+        for what in ["No VMs yet.", "n   make one", "alice+NAME@PORTAL", "n new"] {
             assert!(said.contains(what), "{what} at {cols}x{rows}:\n{said}");
         }
         assert_eq!(press(&mut model, "n")[0], "Do(image.ls {})");
@@ -259,6 +259,15 @@ fn what_is_told_again_is_shown_once_and_looking_is_no_news() {
     assert!(text(&mut model).contains("The database is busy."));
     tell_events(&mut model, vec![]);
     assert!(!text(&mut model).contains("The database is busy."));
+}
+
+#[test]
+fn what_is_made_is_named() {
+    let mut model = full(Role::User, 80, 24);
+    let mut made = event(9, "vm.new", "", Outcome::Success);
+    made.details = serde_json::json!({"name": "web7", "image": null});
+    tell_events(&mut model, vec![made]);
+    assert!(text(&mut model).contains("✓ vm.new web7"));
 }
 
 #[test]

@@ -199,7 +199,7 @@ async fn the_dashboard_and_the_jobs_tell_what_goes_on() {
     let mut seat = house.sit_down(80, 24);
     seat.see("No VMs yet.").await;
     seat.press("1").await;
-    seat.see("You have no VM yet.").await;
+    seat.see("Welcome, admin. No VMs yet.").await;
     // The host is told at once, and what happened before.
     seat.see("Host    CPU").await;
     seat.see("✓ account.set").await;

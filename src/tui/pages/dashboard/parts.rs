@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::health::Status;
-use crate::model::{Event, Gauges, Job, Outcome, Published, Severity, text, time};
+use crate::model::{Event, Gauges, Job, JobState, Outcome, Published, Severity, text, time};
 use crate::tui::page::Shared;
 use crate::tui::pages::jobs::columns as of_jobs;
 use crate::tui::pages::vms::columns::load_style;
@@ -27,33 +27,34 @@ pub const WELCOME: u16 = 6;
 const LOOKING: &[&str] =
     &["ls", "show", "follow", "tail", "watch", "stats", "limits", "prefs", "whoami", "ssh_config"];
 
-/// A name, a bar, words, and the last samples where there is room.
-fn gauge(
-    frame: &mut Frame<'_>,
-    row: Rect,
-    label: &str,
+/// Of a whole, how much: a name, a bar, words, and the last samples where there is room.
+struct Gauge<'a> {
+    label: &'a str,
     ratio: f64,
-    said: &str,
-    history: &[u64],
-    shared: &Shared,
-) {
-    if row.height == 0 {
-        return;
-    }
-    let theme = &shared.theme;
-    let columns = if row.width < 60 { BAR.0 } else { BAR.1 };
-    let style = load_style(ratio * 100.0, theme);
-    let buffer = frame.buffer_mut();
-    buffer.set_stringn(row.x, row.y, label, usize::from(LABEL), theme.muted);
-    let room = usize::from(row.width.saturating_sub(LABEL));
-    let (x, _) = buffer.set_stringn(row.x + LABEL, row.y, bar(ratio, columns), room, style);
-    let left = usize::from(row.right().saturating_sub(x + 1));
-    buffer.set_stringn(x + 1, row.y, text::short(said, left), left, style);
-    // Always at the same place, whatever the words.
-    let at = x + 2 + rows(WORDS);
-    let left = usize::from(row.right().saturating_sub(at));
-    if text::columns(said) <= WORDS && left >= 8 {
-        buffer.set_stringn(at, row.y, spark::line(history, left), left, theme.accent);
+    said: &'a str,
+    history: &'a [u64],
+    style: Style,
+}
+
+impl Gauge<'_> {
+    fn draw(&self, frame: &mut Frame<'_>, row: Rect, shared: &Shared) {
+        if row.height == 0 {
+            return;
+        }
+        let theme = &shared.theme;
+        let columns = if row.width < 60 { BAR.0 } else { BAR.1 };
+        let buffer = frame.buffer_mut();
+        buffer.set_stringn(row.x, row.y, self.label, usize::from(LABEL), theme.muted);
+        let room = usize::from(row.width.saturating_sub(LABEL));
+        let (x, _) = buffer.set_stringn(row.x + LABEL, row.y, bar(self.ratio, columns), room, self.style);
+        let left = usize::from(row.right().saturating_sub(x + 1));
+        buffer.set_stringn(x + 1, row.y, text::short(self.said, left), left, self.style);
+        // Always at the same place, whatever the words.
+        let at = x + 2 + rows(WORDS);
+        let left = usize::from(row.right().saturating_sub(at));
+        if text::columns(self.said) <= WORDS && left >= 8 {
+            buffer.set_stringn(at, row.y, spark::line(self.history, left), left, theme.accent);
+        }
     }
 }
 
@@ -66,9 +67,13 @@ pub fn totals(frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
     let idle = load.cpus == 0;
     let words = |said: String| if idle { String::from("no VM is running") } else { said };
     let said = words(format!("{:.0}% of {cpus}", cpu * 100.0));
-    gauge(frame, rows(0), "CPU", cpu, &said, &shared.vms.load_history(), shared);
+    let history = shared.vms.load_history();
+    let style = load_style(cpu * 100.0, &shared.theme);
+    Gauge { label: "CPU", ratio: cpu, said: &said, history: &history, style }.draw(frame, rows(0), shared);
     let said = words(format!("{} of {}", words::size(load.memory_used), words::size(load.memory)));
-    gauge(frame, rows(1), "Memory", ratio(load.memory_used, load.memory), &said, &[], shared);
+    // Guests use all they have, as they should: that wants no look.
+    let (ratio, style) = (ratio(load.memory_used, load.memory), Style::new());
+    Gauge { label: "Memory", ratio, said: &said, history: &[], style }.draw(frame, rows(1), shared);
 }
 
 /// The last samples of all VMs' processors, large.
@@ -82,7 +87,7 @@ pub fn welcome(frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let width = usize::from(area.width);
     let lines = [
-        ("", format!("Welcome, {}. You have no VM yet.", shared.me.name)),
+        ("", format!("Welcome, {}. No VMs yet.", shared.me.name)),
         ("n", String::from("make one; Ctrl-S creates it")),
         (":", String::from("any command, such as `help`")),
         ("?", String::from("the keys here; 1 to 9: the pages")),
@@ -132,8 +137,13 @@ pub fn job(frame: &mut Frame<'_>, row: Rect, job: &Job, shared: &Shared) {
     let what = format!("{} {} {}", job.state.sign(), job.action, shared.short_name(&job.target));
     let line = if job.state.is_final() {
         let why = of_jobs::step(job);
-        let how = if why.is_empty() { job.state.to_string() } else { why };
-        format!("{what}  {}  {how}", of_jobs::when(job, shared))
+        let how = match job.state {
+            // Its sign says enough.
+            JobState::Succeeded => String::new(),
+            _ if why.is_empty() => job.state.to_string(),
+            _ => why,
+        };
+        format!("{what}  {}  {how}", of_jobs::when(job, shared)).trim_end().to_owned()
     } else if row.width < 60 {
         format!("{what}  {}% {}", job.percent, of_jobs::step(job))
     } else {
@@ -162,7 +172,9 @@ pub fn event(frame: &mut Frame<'_>, row: Rect, event: &Event, shared: &Shared) {
     if event.severity >= Severity::High {
         style = theme.bad;
     }
-    let target = event.target.as_deref().unwrap_or_default();
+    // What is made has no target yet, but a name.
+    let name = || event.details.get("name").and_then(serde_json::Value::as_str);
+    let target = event.target.as_deref().or_else(name).unwrap_or_default();
     let what = format!("{} {}", event.action, shared.short_name(target));
     let what = what.trim_end();
     // Of what went well, its name says enough.
@@ -250,12 +262,18 @@ pub fn host(frame: &mut Frame<'_>, mut area: Rect, host: &Published, tall: bool,
     let vms = format!("{} promised to VMs", words::size(promised));
     // Where the last samples are drawn large, they need no small line.
     let (of_cpu, of_memory) = if tall { (Vec::new(), Vec::new()) } else { histories(host) };
-    let memory_ratio = gauges.memory_percent() / 100.0;
-    gauge(frame, super::take(&mut area, 1), "CPU", gauges.cpu_percent / 100.0, &cpu, &of_cpu, shared);
-    gauge(frame, super::take(&mut area, 1), "Memory", memory_ratio, &memory, &of_memory, shared);
-    let row = super::take(&mut area, 1);
-    gauge(frame, row, "", ratio(promised, gauges.memory_total_bytes), &vms, &[], shared);
-    gauge(frame, super::take(&mut area, 1), "Disk", disk(gauges), &disk_said, &[], shared);
+    let of_disk = disk(gauges);
+    let gauges = [
+        ("CPU", gauges.cpu_percent / 100.0, &cpu, of_cpu),
+        ("Memory", gauges.memory_percent() / 100.0, &memory, of_memory),
+        ("", ratio(promised, gauges.memory_total_bytes), &vms, Vec::new()),
+        ("Disk", of_disk, &disk_said, Vec::new()),
+    ];
+    for (label, ratio, said, history) in &gauges {
+        let style = load_style(ratio * 100.0, &shared.theme);
+        let gauge = Gauge { label, ratio: *ratio, said, history, style };
+        gauge.draw(frame, super::take(&mut area, 1), shared);
+    }
     for fault in faults(host).take(3) {
         lost(frame, super::take(&mut area, 1), &fault, shared);
     }

@@ -2,6 +2,7 @@
 //! lead to is tested without a terminal, a portal or a clock.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::command::CommandLine;
 use super::effect::{Effect, HandOver, Way};
@@ -439,7 +440,7 @@ fn on_jobs(model: &mut Model, list: Vec<Job>) -> Vec<Effect> {
     if let Some(oldest) = list.last() {
         model.shared.jobs.retain(|id, _| *id >= oldest.id);
     }
-    model.shared.recent = list;
+    model.shared.recent = list.into_iter().map(Arc::new).collect();
     effects
 }
 

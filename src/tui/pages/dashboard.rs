@@ -37,7 +37,7 @@ pub static ENTRY: Entry = Entry {
 
 /// Events that are kept; and of those that happened before, so many are asked for:
 /// most of them may be of no interest here.
-const EVENTS: usize = 100;
+const EVENTS: usize = 60;
 const BEFORE: u32 = 200;
 /// With so many columns the parts stand in two columns.
 const WIDE: u16 = 100;

@@ -2,6 +2,7 @@
 //! lead to is tested without a terminal, a portal or a clock.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::command::CommandLine;
 use super::effect::{Effect, HandOver, Way};
@@ -85,7 +86,7 @@ pub enum Msg {
         /// Of everybody.
         all: bool,
         /// They.
-        list: Vec<Job>,
+        list: Vec<Arc<Job>>,
     },
     /// Jobs were begun here.
     Begun(Vec<Job>),
@@ -425,12 +426,12 @@ fn begun(model: &mut Model, jobs: Vec<Job>) {
 }
 
 /// Takes the jobs as they are now, and tells how those ended that were at work.
-fn on_jobs(model: &mut Model, list: Vec<Job>) -> Vec<Effect> {
+fn on_jobs(model: &mut Model, list: Vec<Arc<Job>>) -> Vec<Effect> {
     let mut effects = Vec::new();
     for job in list.iter().rev() {
         let was = model.shared.jobs.remove(&job.id);
         if !job.state.is_final() {
-            model.shared.jobs.insert(job.id, job.clone());
+            model.shared.jobs.insert(job.id, Job::clone(job));
         } else if was.is_some() {
             effects.push(told(model, job));
         }

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -43,7 +44,7 @@ pub struct Shared {
     /// Jobs that are not over, by number.
     pub jobs: BTreeMap<i64, Job>,
     /// The latest jobs, the newest first: of everybody, if the VMs are.
-    pub recent: Vec<Job>,
+    pub recent: Vec<Arc<Job>>,
     /// The VMs that are entered in tabs.
     pub tabs: Vec<Listed>,
     /// How they want the screen to be.

@@ -7,6 +7,8 @@ mod keys;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use std::sync::Arc;
+
 use crate::action::job::{JobCancel, JobRetry};
 use crate::model::{Job, text};
 use crate::term::keys::Key;
@@ -32,7 +34,7 @@ const WIDE: u16 = 130;
 /// The page.
 #[derive(Debug)]
 pub struct Jobs {
-    table: Table<Job>,
+    table: Table<Arc<Job>>,
     /// The selected one's steps have the keys, and where there is no room beside
     /// the table, the page.
     open: bool,
@@ -82,7 +84,8 @@ impl Jobs {
 
     /// Asks first: what a job has made is undone.
     fn cancel(&self, shared: &Shared) -> Vec<Effect> {
-        let at_work: Vec<&Job> = self.table.chosen().into_iter().filter(|j| !j.state.is_final()).collect();
+        let at_work: Vec<&Arc<Job>> =
+            self.table.chosen().into_iter().filter(|j| !j.state.is_final()).collect();
         let question = match at_work.as_slice() {
             [] => return vec![refuse("It is over already.")],
             [job] => format!("Cancel {} of {}?", job.action, shared.short_name(&job.target)),
@@ -221,7 +224,7 @@ impl Page for Jobs {
 }
 
 /// Says why there is nothing to see.
-fn nothing(table: &Table<Job>, shared: &Shared) -> (String, String) {
+fn nothing(table: &Table<Arc<Job>>, shared: &Shared) -> (String, String) {
     match &shared.vms.source {
         _ if !shared.recent.is_empty() => (
             format!("Nothing here holds “{}”.", text::short(&table.filter(), 30)),

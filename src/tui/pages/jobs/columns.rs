@@ -1,6 +1,7 @@
 //! The columns of the jobs' table.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use ratatui::style::Style;
 
@@ -15,7 +16,10 @@ const BAR: u16 = 10;
 /// What lies longer ago than this is told by its day.
 const A_DAY_S: u64 = 24 * 3600;
 
-impl Item for Job {
+/// A row.
+type R = Arc<Job>;
+
+impl Item for R {
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -27,25 +31,25 @@ impl Item for Job {
     }
 }
 
-fn by_target(a: &Job, b: &Job) -> Ordering {
+fn by_target(a: &R, b: &R) -> Ordering {
     a.target.cmp(&b.target)
 }
 
 /// The latest first: whoever sorts by time looks for it.
-fn latest(a: &Job, b: &Job) -> Ordering {
+fn latest(a: &R, b: &R) -> Ordering {
     b.created_at.cmp(&a.created_at).then(b.id.cmp(&a.id))
 }
 
 /// The columns. State and target are always there.
 #[rustfmt::skip]
-pub static COLUMNS: &[Column<Job>] = &[
+pub static COLUMNS: &[Column<R>] = &[
     Column { title: "STATE", rank: 0, width: Width::Words(9, 13), cell: |j, _| state(j), style: |j, s| style(j.state, &s.theme), order: |a, b| a.state.as_str().cmp(b.state.as_str()) },
     Column { title: "ACTION", rank: 2, width: Width::Words(10, 10), cell: |j, _| text::clean(&j.action), style: plain, order: |a, b| a.action.cmp(&b.action) },
     Column { title: "TARGET", rank: 1, width: Width::Words(12, 16), cell: |j, s| s.short_name(&j.target).to_owned(), style: plain, order: by_target },
     Column { title: "", rank: 4, width: Width::Words(BAR, BAR), cell: |j, _| progress(j), style: |_, s| s.theme.accent, order: |a, b| b.percent.cmp(&a.percent) },
     Column { title: "DONE", rank: 3, width: Width::Figures(4), cell: |j, _| format!("{}%", j.percent), style: plain, order: |a, b| b.percent.cmp(&a.percent) },
     Column { title: "TOOK", rank: 6, width: Width::Figures(6), cell: |j, _| time::span(took_s(j)), style: plain, order: |a, b| took_s(b).cmp(&took_s(a)) },
-    Column { title: "WHEN", rank: 7, width: Width::Words(10, 10), cell: when, style: |_, s| s.theme.muted, order: latest },
+    Column { title: "WHEN", rank: 7, width: Width::Words(10, 10), cell: |j, s| when(j, s), style: |_, s| s.theme.muted, order: latest },
     Column { title: "STEP", rank: 5, width: Width::Words(20, 40), cell: |j, _| step(j), style: |j, s| if j.error.is_some() { s.theme.bad } else { Style::new() }, order: |a, b| a.step.cmp(&b.step) },
     Column { title: "ID", rank: 8, width: Width::Figures(4), cell: |j, _| j.id.to_string(), style: |_, s| s.theme.muted, order: |a, b| b.id.cmp(&a.id) },
 ];

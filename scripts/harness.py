@@ -165,7 +165,7 @@ def virsh(*words):
 class Portal:
     """A portal that serves from a folder of its place."""
 
-    def __init__(self, place, name, program="serve", config=""):
+    def __init__(self, place, name, program="serve", config="", sample_s=1):
         self.place, self.home = place, place.dir / name
         self.port, self.http = free_port(), free_port()
         self.data = self.home / "data"
@@ -175,7 +175,7 @@ class Portal:
             f'data_dir = "{self.data}"\nhost_key_dir = "{self.home}/keys"\n'
             f'[ssh]\nlisten = "127.0.0.1:{self.port}"\nmax_sessions_per_user = 1000\nmax_startups = 200\n'
             f'max_startups_per_ip = 200\n[http]\nlisten = "127.0.0.1:{self.http}"\n'
-            f'[monitor]\nsample_s = 1\n{config}'
+            f'[monitor]\nsample_s = {sample_s}\n{config}'
         )
         if program == "serve":
             (self.data / "images").symlink_to(IMAGES)

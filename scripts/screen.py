@@ -108,7 +108,8 @@ def drain_all(terminals, lasting):
 
 def tui(table, scene, spread, ms, settled_rss):
     limits = f"[limits]\nvms_per_user = {VMS}\n"
-    portal = Portal(scene.place, "screens", PORTAL_OVER_SSHD, limits).init().start()
+    # Samples as often as a portal takes them whose configuration says nothing of it.
+    portal = Portal(scene.place, "screens", PORTAL_OVER_SSHD, limits, sample_s=5).init().start()
     for number in range(VMS):
         portal.run("vm", "new", f"vm{number:02}", "--image", "micro", "--no-wait")
     until("the VMs run", lambda: all(vm["state"] == "running" for vm in portal.json("vm", "ls")), patience=300)

@@ -6,6 +6,7 @@ mod common;
 #[path = "common/work.rs"]
 mod work;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{PASSWORD, PATIENCE, mock};
@@ -34,11 +35,11 @@ async fn news(feed: &mut EventFeed) -> News {
 }
 
 /// The first list in which the latest job is as wished.
-async fn list_where(feed: &mut JobFeed, what: &str, wished: impl Fn(&Job) -> bool) -> Vec<Job> {
+async fn list_where(feed: &mut JobFeed, what: &str, wished: impl Fn(&Job) -> bool) -> Vec<Arc<Job>> {
     let found = async {
         loop {
             let list = feed.next().await.unwrap();
-            if list.first().is_some_and(&wished) {
+            if list.first().is_some_and(|job| wished(job)) {
                 return list;
             }
         }

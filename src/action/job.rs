@@ -1,5 +1,7 @@
 //! `job`: long work, to be watched, stopped, and done again.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -57,9 +59,9 @@ pub struct JobFeed {
     /// Of how far they are.
     told: watch::Receiver<u64>,
     /// As they are written down.
-    rows: Vec<Job>,
+    rows: Vec<Arc<Job>>,
     rows_are_old: bool,
-    last: Option<Vec<Job>>,
+    last: Option<Vec<Arc<Job>>>,
     not_before: Instant,
 }
 
@@ -67,7 +69,7 @@ impl JobFeed {
     /// The list, newest first: at once the first time, then when it is another,
     /// a few times a second at most. Nothing is lost if this is dropped before it
     /// ends. An error means that the portal is shutting down or its database is gone.
-    pub async fn next(&mut self) -> Result<Vec<Job>> {
+    pub async fn next(&mut self) -> Result<Vec<Arc<Job>>> {
         let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
         loop {
             tokio::time::sleep_until(self.not_before).await;
@@ -75,10 +77,11 @@ impl JobFeed {
             self.told.mark_unchanged();
             if self.rows_are_old {
                 self.changes.mark_unchanged();
-                self.rows = self.portal.store().jobs(self.owner, FOLLOWED).await?;
+                let rows = self.portal.store().jobs(self.owner, FOLLOWED).await?;
+                self.rows = rows.into_iter().map(Arc::new).collect();
                 self.rows_are_old = false;
             }
-            let now: Vec<Job> = self.rows.iter().map(|job| self.portal.job_now(job.clone())).collect();
+            let now: Vec<Arc<Job>> = self.rows.iter().map(|job| self.now(job)).collect();
             if self.last.as_ref() != Some(&now) {
                 self.last = Some(now.clone());
                 self.not_before = Instant::now() + AT_MOST_EVERY;
@@ -92,6 +95,16 @@ impl JobFeed {
                 changed = self.told.changed() => changed.map_err(gone)?,
             }
         }
+    }
+}
+
+impl JobFeed {
+    /// The job as it is now; what is over is shared by all who look at it.
+    fn now(&self, job: &Arc<Job>) -> Arc<Job> {
+        if job.state.is_final() {
+            return Arc::clone(job);
+        }
+        Arc::new(self.portal.job_now(Job::clone(job)))
     }
 }
 

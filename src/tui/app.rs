@@ -86,7 +86,7 @@ pub enum Msg {
         /// Of everybody.
         all: bool,
         /// They.
-        list: Vec<Job>,
+        list: Vec<Arc<Job>>,
     },
     /// Jobs were begun here.
     Begun(Vec<Job>),
@@ -426,12 +426,12 @@ fn begun(model: &mut Model, jobs: Vec<Job>) {
 }
 
 /// Takes the jobs as they are now, and tells how those ended that were at work.
-fn on_jobs(model: &mut Model, list: Vec<Job>) -> Vec<Effect> {
+fn on_jobs(model: &mut Model, list: Vec<Arc<Job>>) -> Vec<Effect> {
     let mut effects = Vec::new();
     for job in list.iter().rev() {
         let was = model.shared.jobs.remove(&job.id);
         if !job.state.is_final() {
-            model.shared.jobs.insert(job.id, job.clone());
+            model.shared.jobs.insert(job.id, Job::clone(job));
         } else if was.is_some() {
             effects.push(told(model, job));
         }
@@ -440,7 +440,7 @@ fn on_jobs(model: &mut Model, list: Vec<Job>) -> Vec<Effect> {
     if let Some(oldest) = list.last() {
         model.shared.jobs.retain(|id, _| *id >= oldest.id);
     }
-    model.shared.recent = list.into_iter().map(Arc::new).collect();
+    model.shared.recent = list;
     effects
 }
 

@@ -2,6 +2,8 @@
 //! *server's* terminal for its size and the server's environment for `NO_COLOR`,
 //! and writes the sixteen colours as if there were 256.
 
+mod kept;
+
 use std::convert::Infallible;
 use std::fmt::Write;
 
@@ -14,6 +16,7 @@ use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use crate::term::WindowSize;
 use crate::term::keys::{MOUSE_OFF, MOUSE_ON, PASTE_OFF, PASTE_ON};
+use kept::Kept;
 
 /// Whatever ran before may have left these on: mice, focus reports, application
 /// keys, a hidden cursor.
@@ -37,43 +40,50 @@ pub fn leave() -> Bytes {
     Bytes::from(format!("{PASTE_OFF}{MOUSE_OFF}\x1b[0m\x1b[?25h\x1b[?1049l"))
 }
 
-/// The person's screen as it is known to be.
+/// The person's screen as it is known to be. Between two drawings it is small.
 #[derive(Debug)]
 pub struct Screen {
-    terminal: Terminal<Wire>,
+    size: Size,
+    /// What is seen; none if it is not known, and to be drawn anew.
+    seen: Option<Kept>,
     cursor: Option<Position>,
 }
 
 impl Screen {
-    /// A blank screen of that size.
+    /// A screen of that size, of which nothing is known.
     pub fn new(size: WindowSize) -> Screen {
-        let area = Rect::new(0, 0, size.cols, size.rows);
-        let options = TerminalOptions { viewport: Viewport::Fixed(area) };
-        let wire = Wire { bytes: String::new(), size: area.as_size(), cells: 0, cursor: None };
-        let Ok(terminal) = Terminal::with_options(wire, options);
-        Screen { terminal, cursor: None }
+        Screen { size: Size::new(size.cols, size.rows), seen: None, cursor: None }
     }
 
     /// Takes another size; everything is drawn anew.
     pub fn resize(&mut self, size: WindowSize) {
-        let area = Rect::new(0, 0, size.cols, size.rows);
-        self.terminal.backend_mut().size = area.as_size();
-        let Ok(()) = self.terminal.resize(area);
-        self.cursor = None;
+        *self = Screen::new(size);
     }
 
     /// Draws everything anew, whatever has been written over it.
     pub fn clear(&mut self) {
-        let Size { width, height } = self.terminal.backend().size;
-        self.resize(WindowSize { cols: width, rows: height });
+        self.seen = None;
+        self.cursor = None;
     }
 
     /// The bytes that change what is seen into what `view` draws; none if it is that already.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> Option<Bytes> {
-        let Ok(_) = self.terminal.draw(view);
-        let wire = self.terminal.backend_mut();
+        let mut wire = Wire { bytes: String::new(), size: self.size, cells: 0, cursor: None };
+        if self.seen.is_none() {
+            let Ok(()) = wire.clear();
+        }
+        let area = Rect::from((Position::ORIGIN, self.size));
+        let Ok(mut terminal) =
+            Terminal::with_options(wire, TerminalOptions { viewport: Viewport::Fixed(area) });
+        if let Some(seen) = &self.seen {
+            *terminal.current_buffer_mut() = seen.restored();
+            terminal.swap_buffers();
+        }
+        let Ok(drawn) = terminal.draw(view);
+        self.seen = Some(Kept::of(drawn.buffer));
+        let wire = terminal.backend_mut();
         let body = std::mem::take(&mut wire.bytes);
-        let changed = std::mem::take(&mut wire.cells) > 0 || wire.cursor != self.cursor;
+        let changed = wire.cells > 0 || wire.cursor != self.cursor;
         self.cursor = wire.cursor;
         changed.then(|| Bytes::from(format!("{HOLD}\x1b[?25l{body}{SHOW}")))
     }

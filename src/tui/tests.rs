@@ -8,6 +8,8 @@ mod journey;
 mod screens;
 mod updates;
 
+use std::sync::Arc;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use uuid::Uuid;
@@ -83,6 +85,11 @@ fn some_vms() -> Vec<(Vm, Option<VmSample>)> {
         (vm(4, "lab", "alice", VmState::Pending), None),
         (vm(5, "broken", "alice", VmState::Error), None),
     ]
+}
+
+/// The news that these are the latest jobs.
+fn jobs_now(all: bool, list: Vec<Job>) -> Msg {
+    Msg::Jobs { all, list: list.into_iter().map(Arc::new).collect() }
 }
 
 fn model(role: Role, cols: u16, rows: u16) -> Model {

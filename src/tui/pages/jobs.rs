@@ -4,10 +4,10 @@ pub mod columns;
 mod detail;
 mod keys;
 
-use std::sync::Arc;
-
 use ratatui::Frame;
 use ratatui::layout::Rect;
+
+use std::sync::Arc;
 
 use crate::action::job::{JobCancel, JobRetry};
 use crate::model::{Job, text};
@@ -84,8 +84,8 @@ impl Jobs {
 
     /// Asks first: what a job has made is undone.
     fn cancel(&self, shared: &Shared) -> Vec<Effect> {
-        let chosen = self.table.chosen();
-        let at_work: Vec<&&Arc<Job>> = chosen.iter().filter(|j| !j.state.is_final()).collect();
+        let at_work: Vec<&Arc<Job>> =
+            self.table.chosen().into_iter().filter(|j| !j.state.is_final()).collect();
         let question = match at_work.as_slice() {
             [] => return vec![refuse("It is over already.")],
             [job] => format!("Cancel {} of {}?", job.action, shared.short_name(&job.target)),

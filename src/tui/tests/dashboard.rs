@@ -83,10 +83,7 @@ fn full(role: Role, cols: u16, rows: u16) -> Model {
     failed.finished_at = Some(Time::from_millis(1000));
     failed.error =
         Some(JobError { code: "quota".into(), message: "No port is left.".into(), hint: "Ask.".into() });
-    update(
-        &mut model,
-        Msg::Jobs { all: false, list: vec![job(7, "vm.start", &db, JobState::Running, 45), failed] },
-    );
+    update(&mut model, jobs_now(false, vec![job(7, "vm.start", &db, JobState::Running, 45), failed]));
     let events = vec![
         event(1, "vm.new", "web1.alice", Outcome::Success),
         event(2, "vm.ls", "", Outcome::Success),

@@ -37,7 +37,7 @@ fn some_jobs() -> Vec<Job> {
 fn jobs(role: Role, cols: u16, rows: u16) -> Model {
     let mut model = model(role, cols, rows);
     update(&mut model, Msg::Vms { all: false, list: some_vms() });
-    update(&mut model, Msg::Jobs { all: false, list: some_jobs() });
+    update(&mut model, jobs_now(false, some_jobs()));
     press(&mut model, "3");
     model
 }
@@ -128,7 +128,7 @@ fn the_list_goes_on_by_itself_and_the_selection_stays() {
     let mut list = some_jobs();
     list[0].percent = 90;
     list.insert(0, job(10, "vm.pause", &some_vms()[0].0, JobState::Queued, 0));
-    update(&mut model, Msg::Jobs { all: false, list });
+    update(&mut model, jobs_now(false, list));
     let (lines, (_, y)) = seen(&mut model);
     assert!(lines[usize::from(y)].starts_with("! failed"));
     assert!(lines[3].contains("… queued") && lines[3].contains("waiting for its turn"));
@@ -197,7 +197,7 @@ fn long_details_scroll_and_escape_leads_back() {
     let mut list = some_jobs();
     let first = list[1].steps[0].clone();
     list[1].steps = (0..30).map(|i| JobStep { step: format!("step {i}"), ..first.clone() }).collect();
-    update(&mut model, Msg::Jobs { all: false, list });
+    update(&mut model, jobs_now(false, list));
     press(&mut model, "j\r");
     assert!(text(&mut model).contains("more ↓") && !text(&mut model).contains("step 29"));
     press(&mut model, "G");
@@ -217,7 +217,7 @@ fn an_empty_page_says_what_will_be_there() {
         press(&mut model, "3");
         assert!(text(&mut model).contains("Looking for jobs…"));
         update(&mut model, Msg::Vms { all: false, list: vec![] });
-        update(&mut model, Msg::Jobs { all: false, list: vec![] });
+        update(&mut model, jobs_now(false, vec![]));
         assert!(text(&mut model).contains("No jobs yet."));
         assert!(press(&mut model, "\rxRvjG").is_empty());
     }
@@ -236,7 +236,7 @@ fn nothing_from_outside_reaches_the_terminal_raw() {
                 (error.message, error.hint) = (evil.into(), evil.into());
             }
         }
-        update(&mut model, Msg::Jobs { all: false, list });
+        update(&mut model, jobs_now(false, list));
         for keys in ["", "j", "\r", "\x1b", "gx"] {
             press(&mut model, keys);
             assert!(!seen(&mut model).0.concat().chars().any(crate::model::text::is_unsafe), "{keys:?}");

@@ -111,7 +111,7 @@ fn a_vm_in_detail_is_whole_at_80x24() {
     over.error =
         Some(JobError { code: "quota".into(), message: "No port is left.".into(), hint: String::new() });
     let running = job(7, "vm.restart", &list[0].0, JobState::Running, 45);
-    update(&mut model, Msg::Jobs { all: false, list: vec![running, over] });
+    update(&mut model, jobs_now(false, vec![running, over]));
     press(&mut model, "l");
     let (lines, cursor) = seen(&mut model);
     assert_eq!(

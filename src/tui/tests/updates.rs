@@ -100,7 +100,7 @@ fn a_paste_presses_no_keys() {
 fn jobs_are_told_to_their_end() {
     let mut model = with_vms(80, 24);
     let db = model.shared.vms.rows()[1].vm.clone();
-    let now = |list| Msg::Jobs { all: false, list };
+    let now = |list| jobs_now(false, list);
     let running = |percent| job(7, "vm.start", &db, JobState::Running, percent);
     let over = |state| job(7, "vm.start", &db, state, 100);
     assert!(update(&mut model, Msg::Begun(vec![running(0)])).is_empty());
@@ -121,7 +121,7 @@ fn jobs_are_told_to_their_end() {
     assert_eq!(toast(&model), "db: No port is left.");
     assert!(matches!(effects[..], [Effect::ForgetAfter(_, 60)]));
     // An answer to what is not asked any more.
-    update(&mut model, Msg::Jobs { all: true, list: vec![running(1)] });
+    update(&mut model, jobs_now(true, vec![running(1)]));
     assert!(model.shared.jobs.is_empty());
 }
 

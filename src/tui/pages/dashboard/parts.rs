@@ -125,7 +125,7 @@ pub fn heading(frame: &mut Frame<'_>, row: Rect, words: &str, shared: &Shared) {
 /// the latest of them.
 pub fn jobs(shared: &Shared, most: u16, over: bool) -> Vec<&Job> {
     let at_work = shared.jobs.values().rev();
-    let over = shared.recent.iter().map(|job| &**job).filter(|job| over && job.state.is_final());
+    let over = shared.recent.iter().map(AsRef::as_ref).filter(|job: &&Job| over && job.state.is_final());
     at_work.chain(over).take(usize::from(most)).collect()
 }
 

@@ -16,6 +16,7 @@ const BAR: u16 = 10;
 /// What lies longer ago than this is told by its day.
 const A_DAY_S: u64 = 24 * 3600;
 
+/// A row.
 type R = Arc<Job>;
 
 impl Item for R {

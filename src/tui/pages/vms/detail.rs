@@ -1,7 +1,5 @@
 //! One VM, with everything that is known of it.
 
-use std::sync::Arc;
-
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -92,7 +90,13 @@ fn charts(frame: &mut Frame<'_>, area: Rect, row: &Row, shared: &Shared) -> Rect
 
 /// The VM's latest jobs.
 fn latest(frame: &mut Frame<'_>, area: Rect, vm: &Vm, shared: &Shared) {
-    let jobs: Vec<&Arc<Job>> = shared.recent.iter().filter(|j| j.vm_id == Some(vm.id)).take(JOBS).collect();
+    let jobs: Vec<&Job> = shared
+        .recent
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|j: &&Job| j.vm_id == Some(vm.id))
+        .take(JOBS)
+        .collect();
     if area.height < 3 || jobs.is_empty() {
         return;
     }

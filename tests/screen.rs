@@ -272,6 +272,22 @@ async fn a_panic_ends_one_session_with_a_sentence_and_an_event() {
     assert!(told[0]["details"]["panic"].as_str().unwrap().contains("a mishap at tui.help"), "{told}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn hanging_up_in_the_middle_of_a_form_leaves_nothing() {
+    let (portal, _driver) = mock().await;
+    let key = portal.user_with_key("alice", "user").await;
+    let mut pty = sit_down(&portal, &key, 80, 24).await;
+    pty.send("nhalf-typed").await;
+    pty.shows("half-typed").await;
+    // The window is closed: the client dies with its terminal.
+    drop(pty);
+    until("the session is gone", async || {
+        portal.portal.sessions().list().iter().all(|s| s.user_name != "alice")
+    })
+    .await;
+    assert_eq!(json(&portal.run(&key, "alice", &["vm", "ls", "--json"]).await), serde_json::json!([]));
+}
+
 /// The recording in the manual is one: a terminal shows a VM being made and entered.
 #[test]
 fn the_recording_plays() {

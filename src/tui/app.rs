@@ -4,12 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::command::CommandLine;
-use super::effect::{Effect, HandOver, Way};
+use super::command::{self, CommandLine};
+use super::effect::Effect;
 use super::feeds;
 use super::help::Help;
 use super::keymap::{self, Binding, Hint};
-use super::output::Output;
 use super::page::{Entry, Fate, News, Overlay, Page, Shared};
 use super::pages::PAGES;
 use crate::error::Error;
@@ -327,32 +326,14 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
                 out.extend(on_news(model, "vms", Box::new(job.target.clone())));
                 begun(model, vec![job]);
             }
-            Effect::Line(line) => out.extend(run_line(model, line)),
+            Effect::Typed(line) => {
+                let more = command::run(model, line);
+                out.extend(settle(model, more));
+            }
             other => out.push(other),
         }
     }
     out
-}
-
-/// A line after `:`: a page's word, what the screen does itself, or any command.
-fn run_line(model: &mut Model, line: String) -> Vec<Effect> {
-    let word = line.trim();
-    if word.is_empty() {
-        return Vec::new();
-    }
-    remember(&mut model.history, word);
-    let page = model.entries().find(|e| e.word == word).map(|e| e.word);
-    if let Some(page) = page {
-        return settle(model, vec![Effect::Go(page)]);
-    }
-    match crate::shell::kind(word.as_bytes()) {
-        crate::shell::Kind::Leave => vec![Effect::Quit],
-        // As it would be without the screen: the VM has the whole terminal.
-        crate::shell::Kind::Enter(name) => vec![Effect::HandOver(HandOver::Vm(name, Way::Shell))],
-        crate::shell::Kind::Console(name) => vec![Effect::HandOver(HandOver::Vm(name, Way::Console))],
-        crate::shell::Kind::Talks => vec![Effect::HandOver(HandOver::Line(line))],
-        crate::shell::Kind::Answers => vec![Effect::Line(line)],
-    }
 }
 
 fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
@@ -377,7 +358,7 @@ fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Jobs { .. } => {}
         Msg::Begun(jobs) => begun(model, jobs),
         Msg::News(word, news) => return on_news(model, word, news),
-        Msg::Ran(said) => return on_output(model, said),
+        Msg::Ran(said) => return command::ran(model, &said),
         Msg::Done(text) => return vec![model.say(Mood::Good, text, "")],
         Msg::Failed(e) => return vec![model.complain(e)],
         Msg::Said(text) => return vec![model.say(Mood::Bad, text, "")],
@@ -398,22 +379,6 @@ fn on_news(model: &mut Model, word: &'static str, news: News) -> Vec<Effect> {
     match model.pages.iter_mut().find(|p| p.entry.word == word) {
         Some(open) => open.page.on_news(news, &model.shared),
         None => Vec::new(),
-    }
-}
-
-/// A line of output is told in passing; more lies over the page.
-fn on_output(model: &mut Model, said: Said) -> Vec<Effect> {
-    let mood = if said.status == 0 { Mood::Good } else { Mood::Bad };
-    let text = said.text();
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    match (lines.next(), lines.next(), lines.next()) {
-        (None, ..) => vec![model.say(mood, "Done.", "")],
-        (Some(only), None, _) => vec![model.say(mood, only.trim(), "")],
-        // An error's sentence and its hint.
-        (Some(first), Some(second), None) if mood == Mood::Bad => {
-            vec![model.say(mood, first.trim(), second.trim())]
-        }
-        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), text)))],
     }
 }
 
@@ -493,17 +458,6 @@ fn on_key(model: &mut Model, key: &Key) -> Vec<Effect> {
         return Vec::new();
     }
     on_global_key(model, key)
-}
-
-/// The most lines after `:` that are remembered.
-const HISTORY: usize = 100;
-
-fn remember(history: &mut Vec<String>, line: &str) {
-    history.retain(|l| l != line);
-    if history.len() == HISTORY {
-        history.remove(0);
-    }
-    history.push(line.to_owned());
 }
 
 fn on_global_key(model: &mut Model, key: &Key) -> Vec<Effect> {

@@ -1,16 +1,18 @@
 //! The line after `:` — any command of the grammar, or a page's name — with
-//! completion and history, as in the line shell.
+//! completion and history, as in the line shell; what it does, and what it said.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::Clear;
 
-use super::effect::Effect;
+use super::app::{Model, Mood};
+use super::effect::{Effect, HandOver, Way};
 use super::keymap::Hint;
+use super::output::Output;
 use super::page::{Fate, Overlay, Shared};
 use crate::model::text;
-use crate::shell;
+use crate::shell::{self, Said};
 use crate::shell::editor::{Editor, Step};
 use crate::term::keys::Key;
 
@@ -60,7 +62,7 @@ impl Overlay for CommandLine {
         }
         match step {
             Step::Continue => (Fate::Stay, Vec::new()),
-            Step::Submit(line) => (Fate::Close, vec![Effect::Line(line)]),
+            Step::Submit(line) => (Fate::Close, vec![Effect::Typed(line)]),
             Step::Interrupt | Step::Eof => (Fate::Close, Vec::new()),
         }
     }
@@ -88,5 +90,53 @@ impl Overlay for CommandLine {
 
     fn hints(&self, _shared: &Shared) -> Vec<Hint> {
         vec![("Enter", "run"), ("Tab", "complete"), ("↑ ↓", "history"), ("Esc", "cancel")]
+    }
+}
+
+/// A line after `:`: a page's word, what the screen does itself, or any command.
+pub(super) fn run(model: &mut Model, line: String) -> Vec<Effect> {
+    let word = line.trim();
+    if word.is_empty() {
+        return Vec::new();
+    }
+    remember(&mut model.history, word);
+    let page = model.entries().find(|e| e.word == word).map(|e| e.word);
+    if let Some(page) = page {
+        return vec![Effect::Go(page)];
+    }
+    match shell::kind(word.as_bytes()) {
+        shell::Kind::Leave => vec![Effect::Quit],
+        // As it would be without the screen: the VM has the whole terminal.
+        shell::Kind::Enter(name) => vec![Effect::HandOver(HandOver::Vm(name, Way::Shell))],
+        shell::Kind::Console(name) => vec![Effect::HandOver(HandOver::Vm(name, Way::Console))],
+        shell::Kind::Talks => vec![Effect::HandOver(HandOver::Line(line))],
+        shell::Kind::Answers => vec![Effect::Line(line)],
+    }
+}
+
+/// The most lines after `:` that are remembered.
+const HISTORY: usize = 100;
+
+fn remember(history: &mut Vec<String>, line: &str) {
+    history.retain(|l| l != line);
+    if history.len() == HISTORY {
+        history.remove(0);
+    }
+    history.push(line.to_owned());
+}
+
+/// A line of output is told in passing; more lies over the page.
+pub(super) fn ran(model: &mut Model, said: &Said) -> Vec<Effect> {
+    let mood = if said.status == 0 { Mood::Good } else { Mood::Bad };
+    let text = said.text();
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    match (lines.next(), lines.next(), lines.next()) {
+        (None, ..) => vec![model.say(mood, "Done.", "")],
+        (Some(only), None, _) => vec![model.say(mood, only.trim(), "")],
+        // An error's sentence and its hint.
+        (Some(first), Some(second), None) if mood == Mood::Bad => {
+            vec![model.say(mood, first.trim(), second.trim())]
+        }
+        _ => vec![Effect::Open(Box::new(Output::new(said.line.clone(), text)))],
     }
 }

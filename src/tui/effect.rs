@@ -52,7 +52,9 @@ pub enum Effect {
     Prefer(Box<Preferences>),
     /// Enter a VM, in a tab.
     Tab(VmRef, Way),
-    /// Run a line of the grammar.
+    /// Do what somebody typed after `:`.
+    Typed(String),
+    /// Run a line of the grammar that needs no terminal.
     Line(String),
     /// Put that into the clipboard of the person's terminal.
     Copy(String),

@@ -2,9 +2,20 @@
 //!
 //! ```text
 //!  keys, sizes ─┐
-//!  VMs ─────────┼─▶ Msg ─▶ app::update ─▶ Model ─▶ view::draw ─▶ one write
-//!  jobs ────────┘              └─▶ Effect ─▶ live (tasks, through the one door)
+//!  feeds ───────┼─▶ Msg ─▶ app::update ─▶ Model ─▶ view::draw ─┬─▶ one write
+//!  answers ─────┘              └─▶ Effect ─▶ live (tasks, the   │
+//!                                            one door)          │
+//!  bytes ─▶ tabs ─▶ a guest ─▶ cells ─▶ tabs::draw ─────────────┘
 //! ```
+//!
+//! | place | what is there |
+//! | --- | --- |
+//! | [`page`] | the traits `Page` and `Overlay`, and what all of them see |
+//! | [`pages`] | the pages, a file or a folder each, and the list of them |
+//! | [`effect`] | what a page may ask for: a task, a feed, another page, … |
+//! | [`tabs`] | VMs that are entered inside the screen |
+//! | [`widgets`] | tables, forms, inputs, charts: they know nothing of VMs |
+//! | [`theme`] | colours, made to fit what a terminal has |
 //!
 //! Frames are drawn when something has changed, so many a second at most, and
 //! not at all while the person does not read.
@@ -40,7 +51,7 @@ use crate::action::enter::{VmConsole, VmSsh};
 use crate::error::Result;
 use crate::guest::{console, relay};
 use crate::model::name::VmRef;
-use crate::model::preferences::{Preferences, Switch};
+use crate::model::preferences::{Motion, Preferences, Switch};
 use crate::model::user::Scope;
 use crate::model::{Permission, text};
 use crate::portal::{Portal, Principal};
@@ -58,6 +69,8 @@ use theme::Depth;
 
 /// At most 15 frames a second.
 const FRAME: Duration = Duration::from_millis(66);
+/// Where little shall move, what changes by itself is drawn no more often.
+const CALM_FRAME: Duration = Duration::from_secs(5);
 /// How long to wait before what was written over the screen is drawn over.
 const AFTER_WORDS: Duration = Duration::from_millis(250);
 /// How long to wait for the last write to somebody who may not read any more.
@@ -217,6 +230,7 @@ impl App {
     async fn show_until_left(&mut self, stdio: &mut Stdio) -> Option<Leave> {
         let mut dirty = true;
         let mut next_frame = Instant::now();
+        let mut last_frame = None;
         let guests = self.tabs.changed();
         loop {
             let in_tabs = self.tabs.are_in_front();
@@ -231,7 +245,9 @@ impl App {
                 () = stdio.writer.closed() => Woken::Gone,
             };
             if let Woken::Frame = woken {
-                next_frame = Instant::now() + FRAME;
+                let now = Instant::now();
+                next_frame = now + FRAME;
+                last_frame = Some(now);
                 // Whoever does not read gets no more frames, and the latest when they do.
                 dirty = stdio.writer.is_full();
                 if !dirty && self.show(stdio).await.is_err() {
@@ -244,11 +260,19 @@ impl App {
                 self.spoilt = true;
                 next_frame = Instant::now() + AFTER_WORDS;
             }
+            let by_itself = matches!(woken, Woken::Told(_)) && !in_tabs;
+            let said = self.toast();
             if let Some(leave) = self.take(stdio, woken) {
                 return Some(leave);
             }
             if self.hand_over.is_some() {
                 return None;
+            }
+            if let (true, Some(last)) = (self.is_calm(), last_frame) {
+                // What somebody does, and what it comes to, is seen at once.
+                let wait = by_itself && self.toast() == said;
+                let due = last + if wait { CALM_FRAME } else { FRAME };
+                next_frame = if wait && !dirty { due } else { next_frame.min(due) };
             }
             dirty = true;
         }
@@ -298,6 +322,16 @@ impl App {
             return Ok(());
         }
         stdio.writer.raw(Bytes::from(bytes)).await
+    }
+
+    /// Little shall move.
+    fn is_calm(&self) -> bool {
+        self.model.shared.preferences.motion == Motion::Reduced
+    }
+
+    /// Which toast is shown.
+    fn toast(&self) -> Option<u64> {
+        self.model.toast.as_ref().map(|toast| toast.id)
     }
 
     fn wants_mouse(&self) -> bool {

@@ -118,7 +118,8 @@ async fn an_emulator_that_dies_is_a_crash() {
     let pid = std::fs::read_to_string(format!("/run/libvirt/qemu/{}.pid", spec.name)).unwrap();
     let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    sees(&mut events, DriverEvent::State(spec.uuid, DomainState::Crashed), SOON).await;
+    // libvirt's word for it waits for its other work: dozens of guests boot beside this one.
+    sees(&mut events, DriverEvent::State(spec.uuid, DomainState::Crashed), SOON * 5).await;
     assert_eq!(bench.state(&spec).await, Some(DomainState::Crashed));
     bench.driver.start(spec.uuid).await.unwrap();
     assert_eq!(bench.state(&spec).await, Some(DomainState::Running));
@@ -185,16 +186,21 @@ async fn ssh_answers_on_the_forwarded_port_and_figures_grow() {
     let later = bench.driver.stats(&bench.prefix).await.unwrap()[0].1;
     let grown = later.cpu_time_ns >= first.cpu_time_ns && later.disk_read_bytes >= first.disk_read_bytes;
     assert!(grown, "{first:?} then {later:?}");
-    // Several may measure at once: nobody gets less, nor figures that drop.
+    // Several may measure at once: nobody gets figures that drop.
     let mut together = tokio::task::JoinSet::new();
     for _ in 0..12 {
         let (driver, prefix) = (Arc::clone(&bench.driver), bench.prefix.clone());
         together.spawn(async move { driver.stats(&prefix).await.unwrap() });
     }
+    let mut measured = 0;
     while let Some(stats) = together.join_next().await {
-        let stats = stats.unwrap();
-        assert!(stats[0].1.disk_read_bytes >= later.disk_read_bytes, "{later:?} then {stats:?}");
+        // A domain that stays busy is left out, never told as nothing.
+        for (_, stats) in stats.unwrap() {
+            assert!(stats.disk_read_bytes >= later.disk_read_bytes, "{later:?} then {stats:?}");
+            measured += 1;
+        }
     }
+    assert!(measured > 0, "twelve have measured, and nobody has got a figure");
 }
 
 /// A tenant's VM must not reach what the host serves on its own loopback.

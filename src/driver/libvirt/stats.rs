@@ -17,7 +17,7 @@ use crate::error::Result;
 
 /// How often a busy domain is asked, and the pause between. Another client that
 /// measures at the same moment keeps it busy for some milliseconds.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// Figures of the active domains whose name starts with `prefix`, but for those

@@ -366,3 +366,40 @@ async fn wishes_are_seen_at_once_and_stay() {
     seat.press("q").await;
     seat.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_little_shall_move_figures_wait_and_keys_are_heard() {
+    let house = House::new().await;
+    for (key, value) in [(Setting::Motion, "reduced"), (Setting::Start, "events")] {
+        house.portal.perform(&house.who, AccountSet { key, value: value.into() }).await.unwrap();
+    }
+    let mut seat = house.sit_down(80, 24);
+    seat.see("account.set").await;
+    // Events come by themselves, ten times a second; nobody does anything here.
+    let acting = async {
+        loop {
+            let _ = house.portal.perform(&house.who, crate::action::account::AccountShow {}).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let mut frames = 0;
+    let reading = async {
+        let over = tokio::time::Instant::now() + Duration::from_secs(3);
+        while let Ok(Some(Output::Out(bytes) | Output::Err(bytes))) =
+            tokio::time::timeout_at(over, seat.output.recv()).await
+        {
+            seat.screen.process(&bytes);
+            frames += 1;
+        }
+    };
+    tokio::select! {
+        () = acting => {}
+        () = reading => {}
+    }
+    assert!(frames <= 2, "{frames} frames in three seconds");
+    seat.press("?").await;
+    seat.see("Keys: Events").await;
+    seat.press("\x1b").await;
+    seat.press("\x03").await;
+    seat.end().await;
+}

@@ -275,3 +275,27 @@ fn nothing_from_a_vm_reaches_the_terminal_raw() {
     let text = seen(&mut model).0.concat();
     assert!(!text.chars().any(crate::model::text::is_unsafe), "{text:?}");
 }
+
+#[test]
+fn every_page_says_the_same_in_every_theme_and_fits_every_size() {
+    use crate::model::preferences::Palette;
+    use crate::tui::theme::Theme;
+    for (cols, rows) in [(40, 12), (80, 24), (120, 40), (200, 60)] {
+        let mut model = with_vms(cols, rows);
+        update(&mut model, Msg::Begun(vec![job(7, "vm.start", &some_vms()[1].0, JobState::Running, 45)]));
+        for page in ["1", "2", "3", "4", "5"] {
+            press(&mut model, page);
+            model.shared.theme = Theme::with(Palette::Mono, Depth::None);
+            let (plain, cursor) = seen(&mut model);
+            assert!(plain.iter().any(|line| line.contains("q quit")), "{plain:#?}");
+            assert!(!plain.concat().chars().any(crate::model::text::is_unsafe));
+            for palette in Palette::ALL {
+                for depth in [Depth::None, Depth::Sixteen, Depth::Indexed, Depth::True] {
+                    model.shared.theme = Theme::with(*palette, depth);
+                    // What is told is in the words and signs; colours only help.
+                    assert_eq!(seen(&mut model), (plain.clone(), cursor), "{palette} {depth:?} {cols}x{rows}");
+                }
+            }
+        }
+    }
+}

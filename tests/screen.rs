@@ -297,7 +297,7 @@ fn the_recording_plays() {
     assert_eq!(head["version"], 2);
     let side = |name: &str| u16::try_from(head[name].as_u64().unwrap()).unwrap().try_into().unwrap();
     let mut screen = vt100::Parser::new(side("height"), side("width"), 0);
-    let mut wanted = vec!["No VMs yet", "web1 is ready", "MemTotal", "db1 is ready", "Keys"];
+    let mut wanted = vec!["No VMs yet", "web1 is ready", "Mem:", "db1 is ready", "Keys"];
     let mut last = 0.0;
     for line in lines {
         let event: (f64, String, String) = serde_json::from_str(line).unwrap();

@@ -32,7 +32,9 @@ async fn with_vm() -> (TestPortal, PathBuf) {
 async fn inside(portal: &TestPortal, key: &Path) -> Pty {
     let mut pty = Pty::spawn(portal.ssh(key).args(["-t", "alice@127.0.0.1"]));
     pty.shows("q quit").await;
-    pty.send(":vm ssh web1\r").await;
+    pty.send(":vms\r").await;
+    pty.shows("● running web1").await;
+    pty.send("\r").await;
     pty.shows("1 web1").await;
     pty.send("exec env PS1='in-web1> ' ENV= sh\r").await;
     pty.shows("\nin-web1>").await;

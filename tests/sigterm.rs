@@ -152,8 +152,10 @@ fn a_hung_libvirt_does_not_hold_it_up() {
         host.json(serving.port, &["job", "show", &job.to_string()])["step"] == "switching off"
     });
     assert_eq!(serving.terminate(), 0);
-    // It is marked by the portal that went, not by the next.
-    assert_eq!(host.job_state(job), "interrupted");
+    // It is marked by the portal that went, not by the next; or libvirt was found
+    // to be hung before that, and the job failed for it.
+    let state = host.job_state(job);
+    assert!(["interrupted", "failed"].contains(&state.as_str()), "{state}");
     relay.hang(false);
     let serving = host.serve();
     host.check(&[], "after SIGTERM");

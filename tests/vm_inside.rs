@@ -48,7 +48,8 @@ async fn terminal_sizes(real: &RealPortal) {
     let mut command = Command::new("script");
     let flags = real.portal.flags(&real.key).join(" ");
     let ssh = format!(
-        "stty cols 91 rows 33; exec ssh {flags} -tt -p {} alice+web1@127.0.0.1 'stty size; read x; stty size'",
+        "stty cols 91 rows 33; exec ssh {flags} -tt -p {} alice+web1@127.0.0.1 \
+         'stty size; read x; until stty size | grep -F \"40 120\"; do sleep 0.1; done'",
         real.portal.address.port()
     );
     command.args(["-qec", &ssh, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);

@@ -12,8 +12,8 @@ use super::keymap::Hint;
 use super::output::Output;
 use super::page::{Fate, Overlay, Shared};
 use crate::model::text;
-use crate::shell::{self, Said};
 use crate::shell::editor::{Editor, Step};
+use crate::shell::{self, Said};
 use crate::term::keys::Key;
 
 /// The line.

@@ -293,7 +293,11 @@ fn every_page_says_the_same_in_every_theme_and_fits_every_size() {
                 for depth in [Depth::None, Depth::Sixteen, Depth::Indexed, Depth::True] {
                     model.shared.theme = Theme::with(*palette, depth);
                     // What is told is in the words and signs; colours only help.
-                    assert_eq!(seen(&mut model), (plain.clone(), cursor), "{palette} {depth:?} {cols}x{rows}");
+                    assert_eq!(
+                        seen(&mut model),
+                        (plain.clone(), cursor),
+                        "{palette} {depth:?} {cols}x{rows}"
+                    );
                 }
             }
         }

@@ -18,6 +18,7 @@ use crate::model::name::VmRef;
 use crate::model::{Job, VmState, text};
 use crate::term::keys::Key;
 use crate::tui::app::{Mood, Msg};
+use crate::tui::confirm::Confirm;
 use crate::tui::effect::{Effect, Task, Way};
 use crate::tui::keymap::{self, Hint};
 use crate::tui::page::{Entry, Me, Page, Shared};
@@ -129,17 +130,19 @@ impl Vms {
             }
             shown.push(shared.short_name(&row.vm.full_name()).to_owned());
         }
-        let verb = match command {
+        let them = shown.join(", ");
+        let (title, question, verb) = match command {
             Command::Enter => return tabs(&shown, Way::Shell),
             Command::Console => return tabs(&shown, Way::Console),
             Command::Start => return vec![Effect::Do(Verb::Start.task(names))],
             Command::Pause => return vec![Effect::Do(Verb::Pause.task(names))],
             Command::Resume => return vec![Effect::Do(Verb::Resume.task(names))],
-            Command::Stop => Verb::Stop,
-            Command::Restart => Verb::Restart,
-            _ => Verb::Destroy,
+            Command::Stop => ("Stop", format!("Shut {them} down?"), Verb::Stop),
+            Command::Restart => ("Restart", format!("Shut {them} down and start again?"), Verb::Restart),
+            _ => return vec![Effect::Open(Box::new(Ask::new(names, &shown)))],
         };
-        vec![Effect::Open(Box::new(Ask::new(verb, names, shown)))]
+        let then = vec![Effect::Do(verb.task(names))];
+        vec![Effect::Open(Box::new(Confirm::new(title, question, then)))]
     }
 
     fn draw_detail(&self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {

@@ -131,6 +131,9 @@ impl Portal {
             let moved = coming_and_going.0.replace(now) != Some(now);
             // The first sample at which nobody came or went.
             let calm = std::mem::replace(&mut coming_and_going.1, moved) && !moved;
+            if calm {
+                self.store().rest().await;
+            }
             let sampled = tokio::task::spawn_blocking(move || {
                 if moved || calm {
                     crate::memory::give_back();

@@ -50,12 +50,16 @@ async fn a_newcomer_makes_enters_and_destroys_a_vm() {
     pty.shows("q quit").await;
     pty.send(":vms\r").await;
     pty.shows("Press n to make one.").await;
-    // The command line makes one too; the form is journeyed through below.
-    pty.send(":vm new web1\r").await;
+    // The form: a name is suggested, and goes when another is typed.
+    pty.send("n").await;
+    pty.shows("[ Create vm1 ]").await;
+    pty.send("Web").await;
+    pty.shows("[ Create Web ]").await;
+    pty.send("\x15web1").await;
+    pty.shows("[ Create web1 ]").await;
+    pty.send("\x13").await;
     pty.shows("web1 is ready.").await;
-    pty.shows("vm ssh web1").await;
-    pty.send("\x1b").await;
-    pty.shows("Enter ssh").await;
+    pty.shows("● running web1").await;
     pty.send("\r").await;
     pty.shows("1 web1").await;
     pty.send("echo $((6*7))-in-the-vm\r").await;

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::effect::Effect;
-use super::keymap::{self, Binding, Hint};
+use super::keymap::{self, Binding, Hint, key};
 use super::page::{Fate, Overlay, Shared};
 use super::widgets::{modal, words};
 use crate::term::keys::Key;
@@ -25,18 +25,9 @@ enum Answer {
     No,
 }
 
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    command: Answer,
-) -> Binding<Answer> {
-    Binding { keys, shown, word, help: "", command }
-}
-
 static KEYS: &[Binding<Answer>] = &[
-    key(&[Key::Char('y'), Key::Char('Y')], "y", "yes", Answer::Yes),
-    key(&[Key::Char('n'), Key::Char('N'), Key::Esc, Key::Ctrl('c'), Key::Char('q')], "n", "no", Answer::No),
+    key(&[Key::Char('y'), Key::Char('Y')], "y", "yes", "", Answer::Yes),
+    key(&[Key::Char('n'), Key::Char('N'), Key::Esc, Key::Ctrl('c'), Key::Char('q')], "n", "no", "", Answer::No),
 ];
 
 impl Confirm {

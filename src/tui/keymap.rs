@@ -18,6 +18,17 @@ pub struct Binding<C: 'static> {
     pub command: C,
 }
 
+/// A key, or several, for a command, in one line of a list.
+pub const fn key<C>(
+    keys: &'static [Key],
+    shown: &'static str,
+    word: &'static str,
+    help: &'static str,
+    command: C,
+) -> Binding<C> {
+    Binding { keys, shown, word, help, command }
+}
+
 /// A key and its word, for the footer.
 pub type Hint = (&'static str, &'static str);
 

@@ -18,7 +18,7 @@ use crate::model::{Event, Permission, Published, Role, VmState};
 use crate::term::keys::{Key, Mouse};
 use crate::tui::effect::{Effect, Feed};
 use crate::tui::feeds::{self, Heard};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::{self, Binding, Hint, key};
 use crate::tui::page::{Entry, Me, News, Page, Shared};
 use crate::tui::pages::vms::{columns, new};
 use crate::tui::roster::{Row, Source};
@@ -54,16 +54,6 @@ enum Command {
     Visit,
     New,
     All,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 #[rustfmt::skip]

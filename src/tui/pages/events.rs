@@ -15,7 +15,7 @@ use crate::term::keys::Key;
 use crate::tui::app::Mood;
 use crate::tui::effect::Effect;
 use crate::tui::feeds::{self, Heard};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::{self, Binding, Hint, key};
 use crate::tui::page::{Entry, Me, News, Page, Shared};
 use crate::tui::roster::Source;
 use crate::tui::widgets::scroll::Scroll;
@@ -45,16 +45,6 @@ pub enum Command {
     Mine,
     Copy,
     Nothing,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 /// The page's keys, what matters most first.

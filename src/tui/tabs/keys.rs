@@ -3,7 +3,7 @@
 
 use crate::model::preferences::Prefix;
 use crate::term::keys::Key;
-use crate::tui::keymap::Binding;
+use crate::tui::keymap::{Binding, key};
 
 /// What a key does after the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +24,6 @@ pub(super) enum Command {
     Help,
 }
 
-const fn bind<C>(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: C,
-) -> Binding<C> {
-    Binding { keys, shown, word, help, command }
-}
-
 use Key::Char;
 
 const DIGITS: &[Key] =
@@ -41,21 +31,21 @@ const DIGITS: &[Key] =
 
 /// The keys after the prefix.
 pub(super) static KEYS: &[Binding<Command>] = &[
-    bind(&[Char('d'), Key::Esc], "d", "list", "back to the list; tabs live on", Command::List),
-    bind(&[Char('n'), Key::Ctrl('n'), Key::Tab], "n", "next", "the next tab", Command::Next),
-    bind(&[Char('p'), Key::Ctrl('p'), Key::BackTab], "p", "previous", "the tab before", Command::Previous),
-    bind(DIGITS, "1…9", "", "the tab of that number", Command::Number),
-    bind(&[Char('c')], "c", "another", "another shell in the same VM", Command::Another),
-    bind(&[Char('[')], "[", "scroll", "scroll back, search, copy (so does Page up)", Command::Scroll),
-    bind(&[Key::PageUp], "PgUp", "", "", Command::Scroll),
-    bind(&[Char('|')], "|", "split", "two tabs side by side", Command::Columns),
-    bind(&[Char('-')], "-", "", "two tabs, one over the other", Command::Rows),
-    bind(&[Char('o')], "o", "", "the other of two", Command::OtherPane),
-    bind(&[Key::Left, Key::Up], "← ↑", "", "the first of two", Command::FirstPane),
-    bind(&[Key::Right, Key::Down], "→ ↓", "", "the second of two", Command::SecondPane),
-    bind(&[Char('z')], "z", "", "one of two on the whole screen, and back", Command::Zoom),
-    bind(&[Char('x')], "x", "close", "close the tab", Command::Close),
-    bind(&[Char('?'), Key::F(1)], "?", "help", "these keys", Command::Help),
+    key(&[Char('d'), Key::Esc], "d", "list", "back to the list; tabs live on", Command::List),
+    key(&[Char('n'), Key::Ctrl('n'), Key::Tab], "n", "next", "the next tab", Command::Next),
+    key(&[Char('p'), Key::Ctrl('p'), Key::BackTab], "p", "previous", "the tab before", Command::Previous),
+    key(DIGITS, "1…9", "", "the tab of that number", Command::Number),
+    key(&[Char('c')], "c", "another", "another shell in the same VM", Command::Another),
+    key(&[Char('[')], "[", "scroll", "scroll back, search, copy (so does Page up)", Command::Scroll),
+    key(&[Key::PageUp], "PgUp", "", "", Command::Scroll),
+    key(&[Char('|')], "|", "split", "two tabs side by side", Command::Columns),
+    key(&[Char('-')], "-", "", "two tabs, one over the other", Command::Rows),
+    key(&[Char('o')], "o", "", "the other of two", Command::OtherPane),
+    key(&[Key::Left, Key::Up], "← ↑", "", "the first of two", Command::FirstPane),
+    key(&[Key::Right, Key::Down], "→ ↓", "", "the second of two", Command::SecondPane),
+    key(&[Char('z')], "z", "", "one of two on the whole screen, and back", Command::Zoom),
+    key(&[Char('x')], "x", "close", "close the tab", Command::Close),
+    key(&[Char('?'), Key::F(1)], "?", "help", "these keys", Command::Help),
 ];
 
 /// What a key does while one scrolls back.
@@ -77,18 +67,18 @@ pub(super) enum Move {
 
 /// The keys while one scrolls back.
 pub(super) static SCROLL_KEYS: &[Binding<Move>] = &[
-    bind(&[Key::Up, Char('k'), Key::Ctrl('p')], "↑", "", "a line up", Move::Up),
-    bind(&[Key::Down, Char('j'), Key::Ctrl('n')], "↓", "", "a line down", Move::Down),
-    bind(&[Key::PageUp, Key::Ctrl('b')], "PgUp", "", "a page up", Move::PageUp),
-    bind(&[Key::PageDown, Key::Ctrl('f')], "PgDn", "", "a page down", Move::PageDown),
-    bind(&[Char('g'), Key::Home], "g", "", "the oldest line", Move::First),
-    bind(&[Char('G'), Key::End], "G", "", "the newest line", Move::Last),
-    bind(&[Char('/')], "/", "search", "search, towards older lines first", Move::Search),
-    bind(&[Char('n')], "n", "", "the next older line that matches", Move::Older),
-    bind(&[Char('N')], "N", "", "the next newer one", Move::Newer),
-    bind(&[Char(' '), Char('v')], "Space", "mark", "mark lines from here on", Move::Mark),
-    bind(&[Key::Enter, Char('y')], "Enter", "copy", "copy the marked lines, or this one", Move::Copy),
-    bind(&[Key::Esc, Char('q'), Key::Ctrl('c')], "q", "back", "back to what happens now", Move::Leave),
+    key(&[Key::Up, Char('k'), Key::Ctrl('p')], "↑", "", "a line up", Move::Up),
+    key(&[Key::Down, Char('j'), Key::Ctrl('n')], "↓", "", "a line down", Move::Down),
+    key(&[Key::PageUp, Key::Ctrl('b')], "PgUp", "", "a page up", Move::PageUp),
+    key(&[Key::PageDown, Key::Ctrl('f')], "PgDn", "", "a page down", Move::PageDown),
+    key(&[Char('g'), Key::Home], "g", "", "the oldest line", Move::First),
+    key(&[Char('G'), Key::End], "G", "", "the newest line", Move::Last),
+    key(&[Char('/')], "/", "search", "search, towards older lines first", Move::Search),
+    key(&[Char('n')], "n", "", "the next older line that matches", Move::Older),
+    key(&[Char('N')], "N", "", "the next newer one", Move::Newer),
+    key(&[Char(' '), Char('v')], "Space", "mark", "mark lines from here on", Move::Mark),
+    key(&[Key::Enter, Char('y')], "Enter", "copy", "copy the marked lines, or this one", Move::Copy),
+    key(&[Key::Esc, Char('q'), Key::Ctrl('c')], "q", "back", "back to what happens now", Move::Leave),
 ];
 
 /// How the control bytes are written for people, from 0 on.

@@ -281,9 +281,10 @@ fn every_page_says_the_same_in_every_theme_and_fits_every_size() {
     use crate::model::preferences::Palette;
     use crate::tui::theme::Theme;
     for (cols, rows) in [(40, 12), (80, 24), (120, 40), (200, 60)] {
-        let mut model = with_vms(cols, rows);
+        let mut model = model(Role::Admin, cols, rows);
+        update(&mut model, Msg::Vms { all: false, list: some_vms() });
         update(&mut model, Msg::Begun(vec![job(7, "vm.start", &some_vms()[1].0, JobState::Running, 45)]));
-        for page in ["1", "2", "3", "4", "5"] {
+        for page in ["1", "2", "3", "4", "5", "6"] {
             press(&mut model, page);
             model.shared.theme = Theme::with(Palette::Mono, Depth::None);
             let (plain, cursor) = seen(&mut model);

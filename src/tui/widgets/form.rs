@@ -7,7 +7,7 @@ mod field;
 use std::fmt::Debug;
 
 use crate::term::keys::{Key, Mouse, Wheel};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::{self, Binding, Hint, key};
 use crate::tui::widgets::area::Area;
 use field::Taken;
 pub use field::{Choice, Field, Kind, Number, Text};
@@ -53,20 +53,11 @@ enum Command {
     Before,
 }
 
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help: "", command }
-}
-
 static KEYS: &[Binding<Command>] = &[
-    key(&[Key::Ctrl('s')], "Ctrl-S", "", Command::Submit),
-    key(&[Key::Tab, Key::Down, Key::Enter], "Tab", "next", Command::Next),
-    key(&[Key::BackTab, Key::Up], "", "", Command::Before),
-    key(&[Key::Esc, Key::Ctrl('c')], "Esc", "cancel", Command::Cancel),
+    key(&[Key::Ctrl('s')], "Ctrl-S", "", "", Command::Submit),
+    key(&[Key::Tab, Key::Down, Key::Enter], "Tab", "next", "", Command::Next),
+    key(&[Key::BackTab, Key::Up], "", "", "", Command::Before),
+    key(&[Key::Esc, Key::Ctrl('c')], "Esc", "cancel", "", Command::Cancel),
 ];
 
 impl<K: Copy + Eq + Debug> Form<K> {

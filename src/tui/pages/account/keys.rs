@@ -12,7 +12,7 @@ use crate::term::keys::Key;
 use crate::tui::app::{Mood, Msg};
 use crate::tui::confirm::Confirm;
 use crate::tui::effect::{Effect, Task};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::{self, Binding, Hint, key};
 use crate::tui::page::{News, Shared};
 use crate::tui::widgets::empty;
 use crate::tui::widgets::panes::Pane;
@@ -82,16 +82,6 @@ enum Command {
     Remove,
     Copy,
     Back,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 #[rustfmt::skip]

@@ -11,7 +11,7 @@ use crate::model::{Preferences, Setting, text};
 use crate::term::keys::{Key, Wheel};
 use crate::tui::app::Msg;
 use crate::tui::effect::{Effect, Task};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::{self, Binding, Hint, key};
 use crate::tui::page::{News, Shared};
 use crate::tui::widgets::input::Input;
 use crate::tui::widgets::panes::Pane;
@@ -37,16 +37,6 @@ enum Command {
     Less,
     More,
     Edit,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 #[rustfmt::skip]

@@ -11,7 +11,7 @@ use crate::model::{Time, User, text, time};
 use crate::term::keys::Key;
 use crate::tui::app::Msg;
 use crate::tui::effect::{Effect, Task};
-use crate::tui::keymap::{self, Binding, Hint};
+use crate::tui::keymap::{self, Binding, Hint, key};
 use crate::tui::page::{News, Shared};
 use crate::tui::widgets::empty;
 use crate::tui::widgets::panes::Pane;
@@ -73,16 +73,6 @@ enum Command {
     Show,
     Refresh,
     Back,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 #[rustfmt::skip]

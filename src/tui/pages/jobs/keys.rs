@@ -2,7 +2,7 @@
 
 use super::Jobs;
 use crate::term::keys::Key;
-use crate::tui::keymap::Binding;
+use crate::tui::keymap::{Binding, key};
 use crate::tui::page::Shared;
 
 /// What a key does on this page.
@@ -15,16 +15,6 @@ pub enum Command {
     Retry,
     Visit,
     All,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 /// The page's keys, what matters most first.

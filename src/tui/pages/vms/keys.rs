@@ -3,7 +3,7 @@
 use super::Vms;
 use crate::model::VmState;
 use crate::term::keys::Key;
-use crate::tui::keymap::Binding;
+use crate::tui::keymap::{Binding, key};
 use crate::tui::page::Shared;
 
 /// What a key does on this page.
@@ -23,16 +23,6 @@ pub enum Command {
     New,
     All,
     Copy,
-}
-
-const fn key(
-    keys: &'static [Key],
-    shown: &'static str,
-    word: &'static str,
-    help: &'static str,
-    command: Command,
-) -> Binding<Command> {
-    Binding { keys, shown, word, help, command }
 }
 
 /// The page's keys, what matters most first.

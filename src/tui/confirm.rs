@@ -27,7 +27,13 @@ enum Answer {
 
 static KEYS: &[Binding<Answer>] = &[
     key(&[Key::Char('y'), Key::Char('Y')], "y", "yes", "", Answer::Yes),
-    key(&[Key::Char('n'), Key::Char('N'), Key::Esc, Key::Ctrl('c'), Key::Char('q')], "n", "no", "", Answer::No),
+    key(
+        &[Key::Char('n'), Key::Char('N'), Key::Esc, Key::Ctrl('c'), Key::Char('q')],
+        "n",
+        "no",
+        "",
+        Answer::No,
+    ),
 ];
 
 impl Confirm {

@@ -102,11 +102,6 @@ impl<K: Copy + Eq + Debug> Form<K> {
         number.value().ok()
     }
 
-    /// Whether a toggle is on.
-    pub fn is_on(&self, id: K) -> bool {
-        matches!(self.field(id).map(|f| &f.kind), Some(Kind::Toggle(true)))
-    }
-
     /// A field's text of several lines.
     pub fn area(&mut self, id: K) -> Option<&mut Area> {
         let Some(Kind::Area(area)) = self.field_mut(id).map(|f| &mut f.kind) else { return None };
@@ -243,13 +238,11 @@ impl<K: Copy + Eq + Debug> Form<K> {
                 Reply::Stay
             }
             // A second click goes on to what is next to choose.
-            Kind::Choice(_) | Kind::Toggle(_) if again => {
+            Kind::Choice(_) if again => {
                 field.kind.on_key(&Key::Right);
                 self.changed()
             }
-            Kind::Choice(_) | Kind::Toggle(_) | Kind::Text(_) | Kind::Number(_) | Kind::Info(_) => {
-                Reply::Stay
-            }
+            Kind::Choice(_) | Kind::Text(_) | Kind::Number(_) | Kind::Info(_) => Reply::Stay,
         }
     }
 

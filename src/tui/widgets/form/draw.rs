@@ -210,10 +210,6 @@ fn look(kind: &mut Kind, focused: bool, (room, rows): (u16, u16), theme: &Theme)
             }
             look
         }
-        Kind::Toggle(on) => {
-            let words = if *on { "[x] yes" } else { "[ ] no" };
-            one(words.to_owned(), if focused { theme.selected } else { plain })
-        }
         Kind::Area(area) => {
             let (seen, cursor) = area.view(room, rows);
             let seen = (0..usize::from(rows)).map(|i| seen.get(i).map_or("", String::as_str));

@@ -65,8 +65,6 @@ pub enum Kind {
     Number(Number),
     /// One of several.
     Choice(Choice),
-    /// Yes or no.
-    Toggle(bool),
     /// Several lines of text.
     Area(Area),
     /// Words that no key changes.
@@ -105,7 +103,6 @@ impl Kind {
             Kind::Text(text) => text.input.text(),
             Kind::Number(number) => number.typed.clone(),
             Kind::Choice(choice) => choice.value().to_owned(),
-            Kind::Toggle(on) => String::from(if *on { "yes" } else { "no" }),
             Kind::Area(area) => area.text(),
             Kind::Info(words) | Kind::Button(words) => words.clone(),
         }
@@ -116,17 +113,6 @@ impl Kind {
             Kind::Text(text) => text.on_key(key),
             Kind::Number(number) => number.on_key(key),
             Kind::Choice(choice) => choice.on_key(key),
-            Kind::Toggle(on) => match key {
-                Key::Left | Key::Right | Key::Char(' ') => {
-                    *on = !*on;
-                    Taken::Changed
-                }
-                Key::Char(c @ ('y' | 'n')) => {
-                    *on = *c == 'y';
-                    Taken::Changed
-                }
-                _ => Taken::No,
-            },
             // Enter passes by an empty text, as it does by any field.
             Kind::Area(area) if area.is_empty() && *key == Key::Enter => Taken::No,
             Kind::Area(area) => {
@@ -148,7 +134,6 @@ impl Kind {
         match self {
             Kind::Choice(_) => Some(("← →", "choose")),
             Kind::Number(_) => Some(("← →", "less, more")),
-            Kind::Toggle(_) => Some(("Space", "yes or no")),
             Kind::Area(_) => Some(("Ctrl-U", "empty it")),
             Kind::Text(_) | Kind::Info(_) | Kind::Button(_) => None,
         }

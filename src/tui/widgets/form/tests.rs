@@ -10,7 +10,6 @@ enum F {
     Name,
     Colour,
     Size,
-    Loud,
     About,
     Price,
     Send,
@@ -24,7 +23,6 @@ fn form() -> Form<F> {
             Field::new(F::Name, "Name", Kind::suggested("vm1")),
             Field::new(F::Colour, "Colour", Kind::Choice(Choice::new(colours))).noted("the paint"),
             Field::new(F::Size, "Size", Kind::Number(Number::new(100, "MB", (64, 1000), 64))),
-            Field::new(F::Loud, "Loud", Kind::Toggle(false)),
             Field::new(F::About, "About", Kind::Area(Area::new(1000))),
             Field::new(F::Price, "Price", Kind::Info("nothing".into())),
             Field::new(F::Send, "", Kind::Button("Send it".into())),
@@ -64,7 +62,7 @@ fn what_is_typed_replaces_what_was_suggested() {
 #[test]
 fn the_focus_goes_round_by_keys_alone() {
     let mut form = form();
-    let order = [F::Colour, F::Size, F::Loud, F::About, F::Send, F::Name];
+    let order = [F::Colour, F::Size, F::About, F::Send, F::Name];
     for keys in ["\t", "\r", "\x1b[B"] {
         for to in order {
             if keys == "\r" && form.focus() == Some(F::Send) {
@@ -136,16 +134,12 @@ fn numbers_stay_within_their_limits_or_say_so() {
 }
 
 #[test]
-fn toggles_and_texts() {
+fn texts_of_several_lines() {
     let mut form = form();
-    press(&mut form, "\t\t\t ");
-    assert!(form.is_on(F::Loud));
-    press(&mut form, "n");
-    assert!(!form.is_on(F::Loud));
-    press(&mut form, "\tab\rc");
+    press(&mut form, "\t\t\tab\rc");
     assert_eq!(form.text(F::About), "ab\nc");
     press(&mut form, "\x1b[A\x1b[A");
-    assert_eq!(form.focus(), Some(F::Loud), "arrows lead out of a text at its edge");
+    assert_eq!(form.focus(), Some(F::Size), "arrows lead out of a text at its edge");
 }
 
 #[test]
@@ -184,7 +178,7 @@ fn a_click_goes_there_and_then_does_it() {
 fn is_drawn_whole_where_there_is_room() {
     let mut form = form();
     form.refuse(F::Name, "There is one already.");
-    let (lines, cursor) = seen(&mut form, 72, 11);
+    let (lines, cursor) = seen(&mut form, 72, 10);
     assert_eq!(
         lines,
         [
@@ -192,7 +186,6 @@ fn is_drawn_whole_where_there_is_room() {
             "│ Name    vm1                                 There is one already.    │",
             "│ Colour  ‹ red ›  1 of 4  the paint                                   │",
             "│ Size    100      MB                                                  │",
-            "│ Loud    [ ] no                                                       │",
             "│ About                                                                │",
             "│                                                                      │",
             "│                                                                      │",
@@ -210,7 +203,7 @@ fn elsewhere_what_is_around_the_focus_is_seen() {
         let mut form = form();
         form.complain("What is wrong with all of this?");
         for _ in 0..2 {
-            for label in ["Name", "Colour", "Size", "Loud", "About", "Send it"] {
+            for label in ["Name", "Colour", "Size", "About", "Send it"] {
                 let (lines, (x, y)) = seen(&mut form, cols, rows);
                 assert!(x < cols && y < rows);
                 assert!(cols < 30 || lines[usize::from(y)].contains(label), "{label}: {lines:#?}");

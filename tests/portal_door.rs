@@ -41,7 +41,7 @@ fn set(key: Setting, value: &str) -> AccountSet {
 }
 
 fn user_new(name: &str) -> UserNew {
-    UserNew { name: name.parse().unwrap(), role: String::from("user"), key: None }
+    UserNew { name: name.parse().unwrap(), role: twarga::model::RoleName::USER, key: None }
 }
 
 fn passwd(old: &str, new: &str) -> AccountPasswd {
@@ -273,7 +273,7 @@ async fn changes_of_role_and_of_accounts_take_effect_at_once() {
     let key = portal.user_with_key("carol", "admin").await;
     let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let fingerprint = twarga::portal::keys::parse_public(&line).unwrap().fingerprint;
-    let carol = p.login_key("carol", fingerprint.clone(), HERE).await.unwrap();
+    let carol = p.login(HERE).key("carol", fingerprint.clone()).await.principal().unwrap();
     let db = database(&portal);
     let set = |sql: &str| db.execute(&format!("UPDATE users SET {sql} WHERE name = 'carol'"), []).unwrap();
     assert_eq!(outcome(p, &carol, UserLs {}).await, "done");
@@ -284,8 +284,8 @@ async fn changes_of_role_and_of_accounts_take_effect_at_once() {
     assert_eq!(outcome(p, &carol, UserLs {}).await, "done");
     set("enabled = 0");
     assert_eq!(outcome(p, &carol, Whoami {}).await, "forbidden");
-    assert!(!p.would_accept_key("carol", fingerprint.clone()).await);
-    assert!(p.login_key("carol", fingerprint.clone(), HERE).await.is_none());
+    assert!(!p.login(HERE).would_accept_key("carol", fingerprint.clone()).await);
+    assert!(p.login(HERE).key("carol", fingerprint.clone()).await.principal().is_none());
     set("enabled = 1");
     assert_eq!(outcome(p, &carol, Whoami {}).await, "done");
     db.execute("DELETE FROM users WHERE name = 'carol'", []).unwrap();

@@ -297,7 +297,7 @@ pub trait ChangesVms: Action<Output = Vec<Job>> {
 }
 
 macro_rules! changes_vms {
-    ($(#[$doc:meta])* $verb:ident, $name:literal, |$action:ident| $change:expr
+    ($(#[$doc:meta])* $verb:ident, $name:literal, $permission:ident, |$action:ident| $change:expr
         $(, $(#[$field_doc:meta])* $field:ident)*) => {
         $(#[$doc])*
         #[derive(Debug, Args, Serialize)]
@@ -314,7 +314,7 @@ macro_rules! changes_vms {
 
         impl Action for $verb {
             const NAME: &'static str = $name;
-            const PERMISSION: Permission = Permission::VmWrite;
+            const PERMISSION: Permission = Permission::$permission;
             const CATEGORY: Category = Category::Configuration;
             type Output = Vec<Job>;
 
@@ -342,38 +342,38 @@ macro_rules! changes_vms {
 
 changes_vms! {
     /// Start VMs
-    VmStart, "vm.start", |_a| Change::Start
+    VmStart, "vm.start", VmOperate, |_a| Change::Start
 }
 
 changes_vms! {
     /// Shut VMs down
     ///
     /// The guest is asked to shut down, and switched off if it has not after a minute.
-    VmStop, "vm.stop", |a| Change::Stop { force: a.force },
+    VmStop, "vm.stop", VmOperate, |a| Change::Stop { force: a.force },
     /// Switch them off at once
     force
 }
 
 changes_vms! {
     /// Shut VMs down and start them again
-    VmRestart, "vm.restart", |a| Change::Restart { force: a.force },
+    VmRestart, "vm.restart", VmOperate, |a| Change::Restart { force: a.force },
     /// Reset them at once
     force
 }
 
 changes_vms! {
     /// Hold VMs where they are, in memory
-    VmPause, "vm.pause", |_a| Change::Pause
+    VmPause, "vm.pause", VmOperate, |_a| Change::Pause
 }
 
 changes_vms! {
     /// Let paused VMs go on
-    VmResume, "vm.resume", |_a| Change::Resume
+    VmResume, "vm.resume", VmOperate, |_a| Change::Resume
 }
 
 changes_vms! {
     /// Destroy VMs with their disks, for good
-    VmDestroy, "vm.destroy", |_a| Change::Destroy,
+    VmDestroy, "vm.destroy", VmWrite, |_a| Change::Destroy,
     /// Do not ask
     yes
 }

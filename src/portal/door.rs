@@ -12,8 +12,7 @@ use super::principal::Principal;
 use super::{Portal, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::name::{UserName, VmRef};
-use crate::model::user::Scope;
-use crate::model::{Category, EventDraft, Job, Outcome, Permission, Severity, User, Vm, text};
+use crate::model::{Category, EventDraft, Job, Outcome, Permission, Scope, Severity, User, Vm, text};
 
 /// Between two tries at writing an outcome down: at first, and when it is given up.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -221,15 +220,15 @@ impl Portal {
 
     /// The rights of this moment, not those of the login.
     async fn scope_now<A: Action>(&self, who: &Principal) -> Result<Scope> {
-        let user = self.store().user(who.user_id()).await?.filter(|u| u.enabled);
-        let user = user.ok_or_else(|| Error::new(Code::Forbidden, "This account is disabled."))?;
-        if user.must_change_password && !A::BEFORE_PASSWORD {
+        let standing = self.store().standing(who.user_id()).await?.filter(|s| s.user.enabled);
+        let standing = standing.ok_or_else(|| Error::new(Code::Forbidden, "This account is disabled."))?;
+        if standing.user.must_change_password && !A::BEFORE_PASSWORD {
             return Err(Error::new(Code::MustChangePassword, "This account has yet to choose a password."));
         }
-        match user.role.grants(A::PERMISSION) {
+        match standing.rights.scope(A::PERMISSION) {
             Scope::None => Err(Error::new(
                 Code::Forbidden,
-                format!("Your role ({}) does not allow `{}`.", user.role, A::NAME),
+                format!("Your role ({}) does not allow `{}`.", standing.user.role, A::NAME),
             )),
             scope => Ok(scope),
         }

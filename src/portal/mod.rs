@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::driver::Driver;
 use crate::error::Result;
 use crate::image::Catalogue;
-use crate::model::{Event, Outcome, Published, Role, Time};
+use crate::model::{Event, Outcome, Published, RoleName, Time};
 use crate::store::{NewUser, Store};
 
 pub use door::{Action, Cx, Target};
@@ -168,7 +168,7 @@ impl Portal {
         let hash = self.hash(password.clone()).await?;
         let admin = NewUser {
             name: String::from("admin"),
-            role: Role::Admin,
+            role: RoleName::ADMIN,
             password_hash: Some(hash),
             must_change_password: true,
             key: None,

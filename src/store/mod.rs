@@ -8,6 +8,7 @@ mod jobs;
 mod meta;
 mod migrate;
 mod preferences;
+mod roles;
 mod users;
 mod vms;
 

@@ -86,6 +86,7 @@ codes! {
     SessionNotFound     "session.not_found"     NotFound     "`session ls` shows yours.";
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
+    BanNotFound         "ban.not_found"         NotFound     "`ban ls` shows who is banned.";
     EventNotFound       "event.not_found"       NotFound     "`event ls` shows the latest.";
     Exists              "exists"                Conflict     "Choose another name.";
     VmBusy              "vm.busy"               Conflict     "`job ls` shows what it is doing; `job watch ID` waits for it.";

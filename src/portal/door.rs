@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::principal::Principal;
 use super::{Portal, Session};
@@ -29,6 +30,8 @@ pub trait Action: Serialize + Send + Sync + 'static {
     const CATEGORY: Category;
     /// May be done by somebody who has yet to choose a password.
     const BEFORE_PASSWORD: bool = false;
+    /// Afterwards somebody's rights may be others: whoever is here by them is looked at again.
+    const CHANGES_RIGHTS: bool = matches!(Self::PERMISSION, Permission::UserWrite);
     /// What comes of it.
     type Output: Send + 'static;
 
@@ -87,6 +90,8 @@ pub struct Cx {
     pub who: Principal,
     /// How far the action's permission reaches for them.
     pub scope: Scope,
+    /// Changes of anybody's rights since they were looked at for this.
+    pub(super) rights: watch::Receiver<u64>,
     subject: Subject,
 }
 
@@ -175,6 +180,9 @@ impl Portal {
         let message = format!("{} asked for {}.", who.name(), A::NAME);
         let attempt = self.record(draft(Outcome::Unknown, Severity::Info, message), None).await?;
         let result = self.admit_and_run(&who, action, &target).await;
+        if A::CHANGES_RIGHTS {
+            self.rights_changed();
+        }
         let (outcome, severity, message) = match &result {
             Ok(_) => (Outcome::Success, Severity::Info, format!("{} did {}.", who.name(), A::NAME)),
             Err(e) => (Outcome::Failure, severity_of(e.code), e.message.clone()),
@@ -212,9 +220,10 @@ impl Portal {
         action: A,
         target: &Target,
     ) -> Result<A::Output> {
+        let rights = self.rights();
         let scope = self.scope_now::<A>(who).await?;
         let subject = self.resolve(who, scope, target).await?;
-        let cx = Cx { portal: self.clone(), who: who.clone(), scope, subject };
+        let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights, subject };
         action.run(&cx).await
     }
 
@@ -263,6 +272,16 @@ impl Portal {
                 Subject::Session(session.ok_or_else(|| Error::new(Code::SessionNotFound, not_found()))?)
             }
         })
+    }
+
+    /// Whether somebody may still be inside a VM.
+    pub(super) async fn may_enter(&self, who: &Principal, vm: &Vm) -> Result<bool> {
+        let scope = match self.scope_now::<VmForward>(who).await {
+            Ok(scope) => scope,
+            Err(e) if matches!(e.code, Code::Forbidden | Code::MustChangePassword) => return Ok(false),
+            Err(e) => return Err(e),
+        };
+        Ok(may(who, scope, vm.owner_id))
     }
 
     async fn resolve_vm(&self, who: &Principal, scope: Scope, name: &VmRef) -> Result<Vm> {

@@ -6,6 +6,7 @@ pub mod auth;
 mod door;
 pub mod entry;
 mod events;
+mod guard;
 mod jobs;
 pub mod keys;
 pub(crate) mod machine;
@@ -13,6 +14,7 @@ mod monitor;
 mod principal;
 mod ready;
 mod reconcile;
+mod rights;
 mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -35,7 +37,8 @@ pub use door::{Action, Cx, Target};
 pub use keys::PortalKeys;
 pub use monitor::VmSample;
 pub use principal::Principal;
-pub use sessions::{Session, Sessions};
+pub use rights::Licence;
+pub use sessions::{Session, Sessions, Visit};
 
 /// Events that a follower may lag behind before it is told so.
 const EVENT_BACKLOG: usize = 256;
@@ -64,8 +67,10 @@ struct Inner {
     version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
     vm_samples: watch::Sender<Arc<HashMap<Uuid, VmSample>>>,
-    /// Password hashes at once: each takes 32 MiB and a core.
-    hashing: Semaphore,
+    hashing: auth::Hashing,
+    gate: guard::Gate,
+    /// Grows whenever somebody's rights may have changed.
+    rights: watch::Sender<u64>,
     /// What an unknown user's password is checked against.
     decoy_hash: String,
     listening: AtomicBool,
@@ -80,6 +85,7 @@ struct Counters {
     connections_refused: AtomicU64,
     logins_succeeded: AtomicU64,
     logins_failed: AtomicU64,
+    logins_held_off: AtomicU64,
     actions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -102,8 +108,10 @@ impl Portal {
         let id: String = Uuid::new_v4().simple().to_string().chars().take(8).collect();
         let id = store.meta_or_insert("portal_id", id).await?;
         let decoy = auth::one_time_password();
-        let decoy_hash = tokio::task::spawn_blocking(move || auth::hash_password(&decoy)).await??;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let hashing = auth::Hashing::start()?;
+        let began = std::time::Instant::now();
+        let decoy_hash = hashing.run(move || auth::hash_password(&decoy)).await??;
+        let gate = guard::Gate::new(&config.guard, began.elapsed());
         let portal = Portal {
             inner: Arc::new(Inner {
                 id,
@@ -121,7 +129,9 @@ impl Portal {
                 version: watch::channel(0).0,
                 published: watch::channel(Arc::default()).0,
                 vm_samples: watch::channel(Arc::default()).0,
-                hashing: Semaphore::new(cores),
+                hashing,
+                gate,
+                rights: watch::channel(0).0,
                 decoy_hash,
                 listening: AtomicBool::new(false),
                 driver_away: Mutex::default(),
@@ -129,6 +139,7 @@ impl Portal {
                 config,
             }),
         };
+        portal.recall_bans().await?;
         portal.recover().await?;
         Ok(portal)
     }
@@ -137,6 +148,7 @@ impl Portal {
     pub fn start_background(&self) {
         tokio::spawn(self.clone().run_monitor());
         tokio::spawn(self.clone().follow_driver());
+        tokio::spawn(self.clone().follow_expiries());
         let portal = self.clone();
         tokio::spawn(async move {
             if let Err(e) = portal.look_at_everything().await {
@@ -154,6 +166,9 @@ impl Portal {
                 Ok(0) => {}
                 Ok(n) => tracing::info!(events = n, "old events pruned"),
                 Err(e) => tracing::error!(error = %e, "old events could not be pruned"),
+            }
+            if let Err(e) = self.prune_bans().await {
+                tracing::error!(error = %e, "old bans could not be pruned");
             }
         }
     }
@@ -254,6 +269,10 @@ impl Portal {
         let c = &self.inner.counters;
         let counter = if succeeded { &c.logins_succeeded } else { &c.logins_failed };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_held_off(&self) {
+        self.inner.counters.logins_held_off.fetch_add(1, Ordering::Relaxed);
     }
 
     fn count_action(&self, name: &'static str, outcome: Outcome) {

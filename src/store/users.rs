@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
+use crate::model::session::LastLogin;
 use crate::model::{Event, EventDraft, RoleName, SshKey, Time, User};
 
 const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
@@ -175,13 +176,20 @@ impl Store {
     }
 
     /// Writes down that the account signed in, and with which key, with the
-    /// event of that: both or neither.
-    pub async fn login_insert(&self, draft: EventDraft, user_id: i64, key_id: Option<i64>) -> Result<Event> {
+    /// event of that: both or neither. When and from where it did before.
+    pub async fn login_insert(
+        &self,
+        draft: EventDraft,
+        user_id: i64,
+        key_id: Option<i64>,
+    ) -> Result<(Event, Option<LastLogin>)> {
         self.write(move |t| {
+            let from = draft.source_ip.as_deref().unwrap_or_default();
+            let before = super::bans::signed_in_from(t, user_id, from)?;
             let now = Time::now().millis();
             t.execute("UPDATE users SET last_login_at = ?2 WHERE id = ?1", (user_id, now))?;
             t.execute("UPDATE ssh_keys SET last_used_at = ?2 WHERE id = ?1", (key_id, now))?;
-            super::events::insert(t, &draft, None)
+            Ok((super::events::insert(t, &draft, None)?, before))
         })
         .await
     }

@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! password   what may be chosen, how it is kept and checked
+//! hashing    threads of their own for hashes
 //! ```
 //!
 //! Every way in leads through [`Login::proven`]: what holds for all of them (is
 //! the account enabled, how many connections has it) is asked there and nowhere else.
 
+mod hashing;
 mod password;
 
 use std::net::IpAddr;
@@ -18,15 +20,20 @@ use zeroize::Zeroizing;
 
 use super::Portal;
 use super::principal::Principal;
+use super::sessions::Arrival;
 use crate::error::Result;
 use crate::model::{Category, EventDraft, Outcome, Severity, User};
 
+pub(super) use hashing::Hashing;
 pub use password::{
     LONGEST_PASSWORD, SHORTEST_PASSWORD, check_new_password, hash_password, one_time_password,
 };
 
 /// Wrong passwords on one connection.
 const PASSWORDS: u32 = 6;
+/// Keys that are signed with on one connection and are none of the account's, before
+/// that counts as trying names: a client asks before it signs.
+const STRAY_KEYS: u32 = 20;
 
 /// One connection's way in.
 #[derive(Debug)]
@@ -34,6 +41,7 @@ pub struct Login {
     portal: Portal,
     from: IpAddr,
     passwords: u32,
+    stray_keys: u32,
 }
 
 /// What a proof came to.
@@ -66,7 +74,7 @@ struct Proof {
 impl Portal {
     /// A connection from there, that has shown nothing yet.
     pub fn login(&self, from: IpAddr) -> Login {
-        Login { portal: self.clone(), from, passwords: 0 }
+        Login { portal: self.clone(), from, passwords: 0, stray_keys: 0 }
     }
 }
 
@@ -82,9 +90,15 @@ impl Login {
             return Verdict::No;
         }
         self.passwords += 1;
+        if !self.portal.lets_try(name, self.from, false).await {
+            return self.refuse(name, "password").await;
+        }
         match self.portal.check_password(name, password).await {
             Ok(Some(user)) => self.proven(Proof { user, method: "password", key_id: None }).await,
-            Ok(None) => self.refuse(name, "password").await,
+            Ok(None) => {
+                self.portal.wrong(name, self.from);
+                self.refuse(name, "password").await
+            }
             Err(e) => {
                 tracing::error!(error = %e, "a password could not be checked");
                 Verdict::No
@@ -104,7 +118,13 @@ impl Login {
             Ok(Some((user, key))) => {
                 self.proven(Proof { user, method: "publickey", key_id: Some(key.id) }).await
             }
-            Ok(None) => self.refuse(name, "publickey").await,
+            Ok(None) => {
+                self.stray_keys += 1;
+                if self.stray_keys > STRAY_KEYS {
+                    self.portal.stray(name, self.from);
+                }
+                self.refuse(name, "publickey").await
+            }
             Err(e) => {
                 tracing::error!(error = %e, "a key could not be checked");
                 Verdict::No
@@ -132,10 +152,19 @@ impl Login {
     async fn admit(&self, proof: Proof) -> Result<Principal> {
         let Proof { user, method, key_id } = proof;
         let portal = &self.portal;
+        let rights_at = portal.rights_now();
         let standing = portal.store().standing(user.id).await?;
         let standing = standing.ok_or_else(|| crate::error::Error::internal("an account is gone"))?;
         let limit = portal.config().ssh.max_sessions_per_user;
-        let session = portal.sessions().open(user.id, &user.name, self.from, limit)?;
+        let arrival = Arrival {
+            user_id: user.id,
+            user_name: user.name.clone(),
+            source_ip: self.from,
+            method: method.to_owned(),
+            max_s: standing.policy.max_session_s,
+            rights_at,
+        };
+        let session = portal.sessions().open(arrival, limit)?;
         let draft = EventDraft {
             category: Category::Authentication,
             action: "session.login",
@@ -149,10 +178,14 @@ impl Login {
             message: format!("{} signed in.", user.name),
             details: json!({ "method": method, "key": key_id }),
         };
-        if let Err(e) = portal.record_login(draft, user.id, key_id).await {
-            portal.sessions().close(&session);
-            return Err(e);
+        match portal.record_login(draft, user.id, key_id).await {
+            Ok(before) => session.remember(before),
+            Err(e) => {
+                portal.sessions().close(&session);
+                return Err(e);
+            }
         }
+        portal.right(&user.name, self.from);
         portal.count_login(true);
         Ok(Principal::new(standing, session))
     }

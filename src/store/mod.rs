@@ -4,6 +4,7 @@
 
 mod damage;
 mod events;
+mod groups;
 mod jobs;
 mod meta;
 mod migrate;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use common::{PASSWORD, TestPortal, mock};
+use twarga::action::ban::{BanAdd, BanLs, BanRm};
 use twarga::action::account::{AccountPasswd, AccountPrefs, AccountSet, AccountShow, Whoami};
 use twarga::action::catalogue::{ImageLs, PlanLimits, PlanLs};
 use twarga::action::enter::*;
@@ -16,7 +17,7 @@ use twarga::action::event::{EventLs, EventShow, EventTail};
 use twarga::action::host::{HostFollow, HostShow};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
-use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
+use twarga::action::session::{SessionFollow, SessionKill, SessionLs, SessionShow};
 use twarga::action::user::{UserLs, UserNew, UserShow};
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
@@ -149,6 +150,11 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| UserLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
+    t.row(staff, |_| BanLs {}).await;
+    let network = || "203.0.113.7".parse().unwrap();
+    let ban = || BanAdd { network: network(), for_s: None, forever: false, note: String::new() };
+    t.row(staff, |_| ban()).await;
+    t.row(staff, |_| BanRm { network: network() }).await;
 
     t.row(["done"; 3], |by| KeyAdd { key: vec![keys[by as usize].clone()] }).await;
     let of_alice = portal.portal.perform(&alice, KeyLs {}).await.unwrap()[0].id;
@@ -161,7 +167,9 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || SessionFollow { all: true }).await;
     let other = portal.sign_in("alice", "nine purple toads").await;
     let id = &other.session().id;
-    t.row(["session.not_found", "done", "done"], |_| SessionKill { id: id.clone() }).await;
+    t.row(["session.not_found", "done", "done"], |_| SessionShow { id: id.clone() }).await;
+    let kill = || SessionKill { id: Some(id.clone()), user: None };
+    t.row(["session.not_found", "done", "done"], |_| kill()).await;
 
     t.row(["job.not_found", "done", "done"], |_| JobShow { id: job }).await;
     t.row(["job.not_found", "done", "done"], |_| JobWatch { id: job }).await;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, Permission, Preferences, Setting, Time, User};
+use crate::model::{Category, Permission, Preferences, Reach, Setting, Time, User};
 use crate::portal::{Action, Cx, auth};
 
 /// Who you are
@@ -44,7 +44,7 @@ async fn me(cx: &Cx) -> Result<Me> {
         source_ip: session.source_ip.to_string(),
         since: session.since,
         keys: cx.portal.store().keys(id).await?.len(),
-        vms: cx.portal.store().vms(Some(id)).await?.len(),
+        vms: cx.portal.store().vms(Reach::Own(id)).await?.len(),
     })
 }
 

@@ -10,8 +10,8 @@ use tokio::time::{Duration, Instant};
 use super::vm::{ChangesVms, VmDestroy, VmNew, VmPause, VmRestart, VmResume, VmStart, VmStop};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
-use crate::model::{Category, Job, JobState, Permission, Vm};
-use crate::portal::{Action, Cx, Portal, Target};
+use crate::model::{Category, Job, JobState, Permission, Reach, Vm};
+use crate::portal::{Action, Cx, Licence, Portal, Target};
 
 /// Jobs that a feed tells of.
 const FOLLOWED: u32 = 100;
@@ -36,8 +36,7 @@ impl Action for JobLs {
     type Output = Vec<Job>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Job>> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
-        let jobs = cx.portal.store().jobs(owner, self.limit).await?;
+        let jobs = cx.portal.store().jobs(cx.reach(self.all), self.limit).await?;
         Ok(jobs.into_iter().map(|job| cx.portal.job_now(job)).collect())
     }
 }
@@ -53,7 +52,8 @@ pub struct JobFollow {
 #[derive(Debug)]
 pub struct JobFeed {
     portal: Portal,
-    owner: Option<i64>,
+    reach: Reach,
+    licence: Licence,
     /// Of jobs that begin and end.
     changes: watch::Receiver<u64>,
     /// Of how far they are.
@@ -68,16 +68,18 @@ pub struct JobFeed {
 impl JobFeed {
     /// The list, newest first: at once the first time, then when it is another,
     /// a few times a second at most. Nothing is lost if this is dropped before it
-    /// ends. An error means that the portal is shutting down or its database is gone.
+    /// ends. An error means that the portal is shutting down, its database is gone, or
+    /// these may not be followed any more.
     pub async fn next(&mut self) -> Result<Vec<Arc<Job>>> {
         let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
         loop {
             tokio::time::sleep_until(self.not_before).await;
+            self.rows_are_old |= self.licence.check().await?;
             self.rows_are_old |= self.changes.has_changed().map_err(gone)?;
             self.told.mark_unchanged();
             if self.rows_are_old {
                 self.changes.mark_unchanged();
-                let rows = self.portal.store().jobs(self.owner, FOLLOWED).await?;
+                let rows = self.portal.store().jobs(self.reach, FOLLOWED).await?;
                 self.rows = rows.into_iter().map(Arc::new).collect();
                 self.rows_are_old = false;
             }
@@ -93,6 +95,10 @@ impl JobFeed {
                     self.rows_are_old = true;
                 }
                 changed = self.told.changed() => changed.map_err(gone)?,
+                renewed = self.licence.renewed() => {
+                    renewed?;
+                    self.rows_are_old = true;
+                }
             }
         }
     }
@@ -117,7 +123,8 @@ impl Action for JobFollow {
     async fn run(self, cx: &Cx) -> Result<JobFeed> {
         Ok(JobFeed {
             portal: cx.portal.clone(),
-            owner: if self.all { cx.only_owner() } else { Some(cx.who.user_id()) },
+            reach: cx.reach(self.all),
+            licence: cx.licence::<Self>(),
             changes: cx.portal.changes(),
             told: cx.portal.job_changes(),
             rows: Vec::new(),

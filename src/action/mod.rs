@@ -3,12 +3,15 @@
 //! writes down; [`crate::portal::Portal::perform`] alone runs it.
 
 pub mod account;
+pub mod ban;
 pub mod catalogue;
 pub mod enter;
 pub mod event;
+pub mod group;
 pub mod host;
 pub mod job;
 pub mod key;
+pub mod role;
 pub mod session;
 pub mod user;
 pub mod vm;

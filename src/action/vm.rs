@@ -11,9 +11,9 @@ use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
 use crate::model::name::{VmRef, check_tags};
 use crate::model::plan::LEAST;
-use crate::model::{Category, Job, Permission, Size, Vm, VmName, VmState, text};
+use crate::model::{Category, Job, Permission, Reach, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
-use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
+use crate::portal::{Action, Cx, Licence, Portal, Principal, Target, VmSample};
 
 /// The longest user data that is taken, bytes: the seed's volume holds 1 MiB.
 pub const LONGEST_USER_DATA: usize = 256 * 1024;
@@ -173,8 +173,8 @@ impl Action for VmLs {
     type Output = Vec<Vm>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Vm>> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
-        let mut vms = cx.portal.store().vms(owner).await?;
+        let reach = cx.reach(self.all);
+        let mut vms = cx.portal.store().vms(reach).await?;
         vms.retain(|vm| {
             self.tag.as_ref().is_none_or(|t| vm.tags.contains(t))
                 && self.state.as_ref().is_none_or(|s| vm.state.as_str() == s)
@@ -194,7 +194,8 @@ pub struct VmFollow {
 #[derive(Debug)]
 pub struct VmFeed {
     portal: Portal,
-    owner: Option<i64>,
+    reach: Reach,
+    licence: Licence,
     changes: tokio::sync::watch::Receiver<u64>,
     samples: tokio::sync::watch::Receiver<Arc<std::collections::HashMap<uuid::Uuid, VmSample>>>,
     fresh: bool,
@@ -202,18 +203,24 @@ pub struct VmFeed {
 
 impl VmFeed {
     /// The list: at once the first time, then when something has changed. An
-    /// error means that the portal is shutting down or its database is gone.
+    /// error means that the portal is shutting down, its database is gone, or these
+    /// may not be followed any more.
     pub async fn next(&mut self) -> Result<Vec<(Vm, Option<VmSample>)>> {
-        if !std::mem::take(&mut self.fresh) {
+        if !self.fresh {
             let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
             tokio::select! {
                 changed = self.changes.changed() => changed.map_err(gone)?,
                 changed = self.samples.changed() => changed.map_err(gone)?,
+                renewed = self.licence.renewed() => renewed?,
             }
+            // Nothing is lost if this is dropped before it ends.
+            self.fresh = true;
         }
+        self.licence.check().await?;
         self.changes.mark_unchanged();
         let samples = Arc::clone(&self.samples.borrow_and_update());
-        let vms = self.portal.store().vms(self.owner).await?;
+        let vms = self.portal.store().vms(self.reach).await?;
+        self.fresh = false;
         Ok(vms
             .into_iter()
             .map(|vm| {
@@ -231,10 +238,11 @@ impl Action for VmFollow {
     type Output = VmFeed;
 
     async fn run(self, cx: &Cx) -> Result<VmFeed> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
+        let reach = cx.reach(self.all);
         Ok(VmFeed {
             portal: cx.portal.clone(),
-            owner,
+            reach,
+            licence: cx.licence::<Self>(),
             changes: cx.portal.changes(),
             samples: cx.portal.vm_samples(),
             fresh: true,

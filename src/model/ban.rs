@@ -122,7 +122,9 @@ mod tests {
             assert_eq!(network(written).to_string(), shown);
             assert_eq!(network(shown), network(written));
         }
-        for bad in ["", "web1", "192.0.2", "192.0.2.7/33", "10.0.0.0/-1", "10.0.0.0/8/8", "\u{1b}[31m", "1.2.3.4:22"] {
+        for bad in
+            ["", "web1", "192.0.2", "192.0.2.7/33", "10.0.0.0/-1", "10.0.0.0/8/8", "\u{1b}[31m", "1.2.3.4:22"]
+        {
             let e = bad.parse::<Network>().unwrap_err().to_string();
             assert!(!e.contains('\u{1b}'), "{e}");
         }

@@ -30,9 +30,10 @@ use crate::config::Config;
 use crate::driver::Driver;
 use crate::error::Result;
 use crate::image::Catalogue;
-use crate::model::{Event, Outcome, Published, RoleName, Time};
+use crate::model::{Event, Outcome, Published, RoleName, Time, text};
 use crate::store::{NewUser, Store};
 
+pub(crate) use door::covers;
 pub use door::{Action, Cx, Target};
 pub use keys::PortalKeys;
 pub use monitor::VmSample;
@@ -65,12 +66,12 @@ struct Inner {
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
+    /// Grows whenever somebody may do more or less than before.
+    rights_version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
     vm_samples: watch::Sender<Arc<HashMap<Uuid, VmSample>>>,
     hashing: auth::Hashing,
     gate: guard::Gate,
-    /// Grows whenever somebody's rights may have changed.
-    rights: watch::Sender<u64>,
     /// What an unknown user's password is checked against.
     decoy_hash: String,
     listening: AtomicBool,
@@ -127,11 +128,11 @@ impl Portal {
                 strangers: events::StrangerBudget::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
+                rights_version: watch::channel(0).0,
                 published: watch::channel(Arc::default()).0,
                 vm_samples: watch::channel(Arc::default()).0,
                 hashing,
                 gate,
-                rights: watch::channel(0).0,
                 decoy_hash,
                 listening: AtomicBool::new(false),
                 driver_away: Mutex::default(),
@@ -244,8 +245,35 @@ impl Portal {
         &self.inner.images
     }
 
+    /// Says that somebody may do more or less than before: whoever follows
+    /// something looks again whether he may.
+    pub fn rights_changed(&self) {
+        self.inner.rights_version.send_modify(|v| *v += 1);
+        self.changed();
+    }
+
+    /// Wakes whenever somebody may do more or less than before.
+    pub(crate) fn rights_changes(&self) -> watch::Receiver<u64> {
+        self.inner.rights_version.subscribe()
+    }
+
+    /// How often somebody's rights have changed.
+    fn rights_now(&self) -> u64 {
+        *self.inner.rights_version.borrow()
+    }
+
     fn changed(&self) {
         self.inner.version.send_modify(|v| *v += 1);
+    }
+
+    /// What somebody at a terminal is told when they have signed in, line by line:
+    /// the message of the day, and their last login.
+    pub fn greeting(&self, who: &Principal) -> Vec<String> {
+        let mut lines: Vec<_> = self.config().ssh.motd.lines().map(text::clean).collect();
+        if let Some(before) = who.session().before() {
+            lines.push(format!("Last login: {} from {}.", before.at, text::short(&before.from, 45)));
+        }
+        lines
     }
 
     /// Says whether the SSH server accepts connections.

@@ -16,7 +16,7 @@ use super::Portal;
 use crate::driver::{DomainStats, DriverEvent};
 use crate::error::{Code, Error};
 use crate::model::health::Counters;
-use crate::model::{Check, Gauges, Health, Published, Status, Time, VmState};
+use crate::model::{Check, Gauges, Health, Published, Reach, Status, Time, VmState};
 
 /// Samples that are kept for the charts.
 const HISTORY: usize = 120;
@@ -158,8 +158,9 @@ impl Portal {
     async fn add_portal_gauges(&self, gauges: &mut Gauges) {
         gauges.active_sessions = self.sessions().list().len() as u64;
         gauges.startups = self.inner.startups.load(std::sync::atomic::Ordering::Relaxed);
+        gauges.bans = self.ban_count();
         gauges.jobs_active = self.jobs_active();
-        let vms = self.store().vms(None).await.unwrap_or_default();
+        let vms = self.store().vms(Reach::All).await.unwrap_or_default();
         for (slot, state) in gauges.vms.iter_mut().zip(VmState::ALL) {
             *slot = vms.iter().filter(|vm| vm.state == state).count() as u64;
         }
@@ -179,7 +180,7 @@ impl Portal {
         };
         let vcpus: HashMap<Uuid, u32> = self
             .store()
-            .vms(None)
+            .vms(Reach::All)
             .await
             .unwrap_or_default()
             .into_iter()
@@ -279,6 +280,7 @@ impl Portal {
             connections_refused: c.connections_refused.load(Relaxed),
             logins_succeeded: c.logins_succeeded.load(Relaxed),
             logins_failed: c.logins_failed.load(Relaxed),
+            logins_held_off: c.logins_held_off.load(Relaxed),
             actions,
             relayed_out_bytes,
             relayed_in_bytes,

@@ -11,7 +11,7 @@ use super::principal::Principal;
 use super::sessions::Place;
 use super::{Portal, Session};
 use crate::error::{Code, Error, Result};
-use crate::model::{Permission, Scope, Time};
+use crate::model::{Permission, Scope, Standing, Time};
 
 /// How long before its end the person is told that a session may last no longer.
 const WARNING: Duration = Duration::from_secs(60);
@@ -40,8 +40,8 @@ impl Cx {
             who: self.who.clone(),
             permission: A::PERMISSION,
             scope: self.scope,
-            changes: self.rights.clone(),
-            doubted: true,
+            changes: self.changes.clone(),
+            doubted: false,
         }
     }
 }
@@ -58,17 +58,19 @@ impl Licence {
             self.changes.changed().await.map_err(gone)?;
             self.doubted = true;
         }
-        self.check().await
+        self.check().await?;
+        Ok(())
     }
 
-    /// Whether it holds, if anybody's rights have changed since it was last asked.
+    /// Looks whether it still holds, if anybody's rights have changed since this was
+    /// last asked; true if they have: what it is about may be more or less than it was.
     ///
     /// # Errors
     /// Those of [`Licence::renewed`].
-    pub async fn check(&mut self) -> Result<()> {
+    pub async fn check(&mut self) -> Result<bool> {
         self.doubted |= self.changes.has_changed().unwrap_or(true);
         if !self.doubted {
-            return Ok(());
+            return Ok(false);
         }
         self.changes.mark_unchanged();
         let standing = self.portal.store().standing(self.who.user_id()).await?;
@@ -77,37 +79,21 @@ impl Licence {
             return Err(Error::new(Code::Forbidden, "Your rights have changed."));
         }
         self.doubted = false;
-        Ok(())
+        Ok(true)
     }
 }
 
 impl Portal {
-    /// Says that somebody's rights may have changed: an account, a role, a grant, a
-    /// group, a share. Whoever is here by them is looked at again.
-    pub fn rights_changed(&self) {
-        self.inner.rights.send_modify(|v| *v += 1);
-    }
-
-    /// Wakes whenever somebody's rights may have changed.
-    pub(super) fn rights(&self) -> watch::Receiver<u64> {
-        self.inner.rights.subscribe()
-    }
-
-    /// How often they have.
-    pub(super) fn rights_now(&self) -> u64 {
-        *self.inner.rights.borrow()
-    }
-
     /// Watches over a session: ends, with why, when it may not go on; and leads them
     /// out of VMs that they may not be in any more.
     pub async fn oversee(&self, session: &Arc<Session>) -> &'static str {
-        let mut rights = self.rights();
+        let mut rights = self.rights_changes();
         let mut doubted = *rights.borrow_and_update() != session.rights_at;
         let mut warned = false;
         loop {
             let mut look_again = None;
             if doubted {
-                match self.look_at(session).await {
+                match self.why_not(session).await {
                     Ok(Some(why)) => return why,
                     Ok(None) => doubted = false,
                     Err(e) => {
@@ -143,7 +129,7 @@ impl Portal {
     }
 
     /// Why a session may not go on; none if it may.
-    async fn look_at(&self, session: &Arc<Session>) -> Result<Option<&'static str>> {
+    async fn why_not(&self, session: &Arc<Session>) -> Result<Option<&'static str>> {
         let Some(standing) = self.store().standing(session.user_id).await? else {
             return Ok(Some("This account is gone."));
         };
@@ -153,9 +139,9 @@ impl Portal {
         session.set_max(standing.policy.max_session_s);
         let places = session.places();
         if !places.is_empty() {
-            let who = Principal::new(standing, Arc::clone(session));
+            let who = Principal::new(standing.clone(), Arc::clone(session));
             for place in places {
-                if !self.may_stay(&who, &place).await? {
+                if !self.may_stay(&who, &standing, &place).await? {
                     session.announce(&format!("You may not be in “{}” any more.", place.name));
                     place.cut.cancel();
                 }
@@ -164,16 +150,16 @@ impl Portal {
         Ok(None)
     }
 
-    async fn may_stay(&self, who: &Principal, place: &Place) -> Result<bool> {
+    async fn may_stay(&self, who: &Principal, standing: &Standing, place: &Place) -> Result<bool> {
         match self.store().vm(place.vm_id).await? {
-            Some(vm) => self.may_enter(who, &vm).await,
+            Some(vm) => self.may_enter(who, standing, &vm).await,
             None => Ok(false),
         }
     }
 
     /// Says that rights have changed when a grant has run out.
     pub(super) async fn follow_expiries(self) {
-        let mut rights = self.rights();
+        let mut rights = self.rights_changes();
         loop {
             let next = self.store().next_expiry().await.ok().flatten();
             let left = |at: Time| at.millis().saturating_sub(Time::now().millis());

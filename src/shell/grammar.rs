@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, catalogue, enter, event, host, job, key, session, user, vm};
+use crate::action::{account, ban, catalogue, enter, event, group, host, job, key, role, session, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -61,9 +61,18 @@ pub enum Command {
     /// What happened
     #[command(subcommand)]
     Event(EventVerb),
+    /// Addresses from which no password is taken (for admins)
+    #[command(subcommand)]
+    Ban(BanVerb),
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
+    /// What accounts may do (for admins)
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// Classes and teams that share machines (for admins)
+    #[command(subcommand)]
+    Group(GroupVerb),
     /// The machine below (for admins)
     #[command(subcommand)]
     Host(HostVerb),
@@ -98,6 +107,9 @@ pub enum VmVerb {
     Ssh(enter::VmSsh),
     Console(enter::VmConsole),
     Stats(vm::VmStats),
+    Share(group::VmShare),
+    Unshare(group::VmUnshare),
+    Shares(group::VmShares),
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,7 +129,16 @@ pub enum PlanVerb {
 #[allow(missing_docs)]
 pub enum SessionVerb {
     Ls(session::SessionLs),
+    Show(session::SessionShow),
     Kill(session::SessionKill),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum BanVerb {
+    Ls(ban::BanLs),
+    Add(ban::BanAdd),
+    Rm(ban::BanRm),
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,6 +182,29 @@ pub enum UserVerb {
     New(user::UserNew),
     Ls(user::UserLs),
     Show(user::UserShow),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum RoleVerb {
+    Ls(role::RoleLs),
+    Show(role::RoleShow),
+    New(role::RoleNew),
+    Set(role::RoleSet),
+    Rm(role::RoleRm),
+    Grant(role::RoleGrant),
+    Revoke(role::RoleRevoke),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum GroupVerb {
+    Ls(group::GroupLs),
+    Show(group::GroupShow),
+    New(group::GroupNew),
+    Rm(group::GroupRm),
+    Add(group::GroupAdd),
+    Remove(group::GroupRemove),
 }
 
 #[derive(Debug, Subcommand)]

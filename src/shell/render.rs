@@ -6,12 +6,14 @@ use crate::action::account::Me;
 use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
 use crate::action::vm::Stats;
+use crate::model::group::{Group, Shared};
 use crate::model::job::JobStep;
 use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
-    Event, Image, Job, Plan, Preferences, Published, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
+    Ban, Event, Grant, Image, Job, Permission, Plan, Policy, Preferences, Published, Role, Scope,
+    SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
 };
 
 /// Something that people can read.
@@ -235,20 +237,66 @@ impl Render for Vec<SessionInfo> {
                 s.id.clone(),
                 s.user.clone(),
                 s.source_ip.clone(),
+                s.method.clone(),
+                s.route.clone(),
                 ago(s.signed_in_at),
                 span(s.idle_s),
                 format!("{} in, {} out", bytes(s.bytes_in), bytes(s.bytes_out)),
+                s.vms.join(" "),
                 if s.current { String::from("this one") } else { String::new() },
             ]
         };
-        let head = ["ID", "USER", "FROM", "SINCE", "IDLE", "BYTES", ""];
+        let head = ["ID", "USER", "FROM", "BY", "TO", "SINCE", "IDLE", "BYTES", "IN", ""];
         table(&head, &self.iter().map(row).collect::<Vec<_>>())
     }
 }
 
 impl Render for SessionInfo {
     fn text(&self) -> String {
-        format!("The session {} of {} is ended.\n", self.id, self.user)
+        sheet(&[
+            ("session", format!("{}{}", self.id, if self.current { " (this one)" } else { "" })),
+            ("user", self.user.clone()),
+            ("from", self.source_ip.clone()),
+            ("by", self.method.clone()),
+            ("to", self.route.clone()),
+            ("in", self.vms.join(", ")),
+            ("since", format!("{} ({})", self.signed_in_at, ago(self.signed_in_at))),
+            ("ends", self.ends_at.map(|at| at.to_string()).unwrap_or_default()),
+            ("idle", span(self.idle_s)),
+            ("bytes", format!("{} in, {} out", bytes(self.bytes_in), bytes(self.bytes_out))),
+        ])
+    }
+}
+
+impl Render for Vec<Ban> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("Nobody is banned.\n");
+        }
+        let row = |b: &Ban| {
+            vec![
+                b.network.to_string(),
+                ago(b.since),
+                b.until.map_or_else(|| String::from("forever"), |until| until.to_string()),
+                if b.strikes > 0 { b.strikes.to_string() } else { String::new() },
+                b.by.clone().unwrap_or_else(|| String::from("the guard")),
+                short(&b.note, 60),
+            ]
+        };
+        let head = ["ADDRESSES", "SINCE", "UNTIL", "TIMES", "BY", "WHY"];
+        table(&head, &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Ban {
+    fn text(&self) -> String {
+        sheet(&[
+            ("addresses", self.network.to_string()),
+            ("since", self.since.to_string()),
+            ("until", self.until.map_or_else(|| String::from("forever"), |until| until.to_string())),
+            ("by", self.by.clone().unwrap_or_else(|| String::from("the guard"))),
+            ("why", self.note.clone()),
+        ])
     }
 }
 
@@ -309,6 +357,107 @@ impl Render for User {
                 self.last_login_at.map_or_else(|| String::from("never"), |t| format!("{t} ({})", ago(t))),
             ),
         ])
+    }
+}
+
+fn demands(policy: Policy) -> Vec<String> {
+    let mut all = Vec::new();
+    if policy.second_factor {
+        all.push(String::from("second factor"));
+    }
+    if !policy.password_login {
+        all.push(String::from("no passwords"));
+    }
+    all.extend(policy.max_session_s.map(|s| format!("sessions of {}", span(s))));
+    all
+}
+
+impl Render for Vec<Role> {
+    fn text(&self) -> String {
+        let row = |r: &Role| {
+            let reaching = |wanted: Scope| {
+                let those = r.permissions.iter().filter(|(_, scope)| *scope == wanted);
+                those.map(|(permission, _)| permission.as_str()).collect::<Vec<_>>().join(" ")
+            };
+            let what = match r.permissions.iter().count() == Permission::ALL.len() {
+                true => String::from("everything"),
+                false => [("all: ", reaching(Scope::All)), ("own: ", reaching(Scope::Own))]
+                    .into_iter()
+                    .filter(|(_, words)| !words.is_empty())
+                    .map(|(reach, words)| format!("{reach}{words}"))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            };
+            vec![r.name.to_string(), r.users.to_string(), demands(r.policy).join(", "), what]
+        };
+        table(&["ROLE", "USERS", "DEMANDS", "PERMISSIONS"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Role {
+    fn text(&self) -> String {
+        let mut out = sheet(&[
+            ("name", self.name.to_string()),
+            ("built in", if self.built_in { "yes" } else { "no" }.to_owned()),
+            ("accounts", self.users.to_string()),
+            ("demands", demands(self.policy).join(", ")),
+        ]);
+        let rows: Vec<_> =
+            self.permissions.iter().map(|(p, scope)| vec![p.to_string(), scope.to_string()]).collect();
+        out.push('\n');
+        out.push_str(&table(&["PERMISSION", "REACHES"], &rows));
+        out
+    }
+}
+
+impl Render for Vec<Grant> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("No roles are granted beside its own.\n");
+        }
+        let row = |g: &Grant| {
+            let until = g.expires_at.map_or_else(|| String::from("it is taken back"), |t| t.to_string());
+            vec![g.role.to_string(), until, g.granted_by.clone(), g.granted_at.to_string()]
+        };
+        table(&["ROLE", "UNTIL", "BY", "SINCE"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Vec<Group> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("No groups yet. `group new NAME` makes one.\n");
+        }
+        let row = |g: &Group| {
+            vec![g.name.to_string(), g.members.len().to_string(), g.vms.len().to_string(), g.note.clone()]
+        };
+        table(&["GROUP", "MEMBERS", "VMS", "NOTE"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Group {
+    fn text(&self) -> String {
+        let mut out = sheet(&[
+            ("name", self.name.to_string()),
+            ("note", self.note.clone()),
+            ("members", self.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            ("made", format!("{} ({})", self.created_at, ago(self.created_at))),
+        ]);
+        if !self.vms.is_empty() {
+            out.push('\n');
+            out.push_str(&self.vms.text());
+        }
+        out
+    }
+}
+
+impl Render for Vec<Shared> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("It is shared with nobody.\n");
+        }
+        let row = |s: &Shared| vec![s.vm.clone(), s.group.to_string(), s.level.to_string()];
+        table(&["VM", "GROUP", "LEVEL"], &self.iter().map(row).collect::<Vec<_>>())
     }
 }
 

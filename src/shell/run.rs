@@ -1,17 +1,17 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, SessionVerb, UserVerb,
-    VmVerb,
+    AccountVerb, BanVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb,
+    RoleVerb, SessionVerb, UserVerb, VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
 
-use crate::action::{account, enter, job, key, user, vm};
+use crate::action::{account, enter, job, key, session, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
-use crate::model::{Job, Vm};
+use crate::model::{Job, SessionInfo, Vm};
 use crate::portal::Action;
 use crate::term::Input;
 
@@ -56,11 +56,17 @@ impl Shell<'_> {
             Command::Key(verb) => self.key(verb).await,
             Command::Account(verb) => self.account(verb).await,
             Command::Session(SessionVerb::Ls(a)) => self.give(a).await,
-            Command::Session(SessionVerb::Kill(a)) => self.give(a).await,
+            Command::Session(SessionVerb::Show(a)) => self.give(a).await,
+            Command::Session(SessionVerb::Kill(a)) => self.session_kill(a).await,
+            Command::Ban(BanVerb::Ls(a)) => self.give(a).await,
+            Command::Ban(BanVerb::Add(a)) => self.give(a).await,
+            Command::Ban(BanVerb::Rm(a)) => self.give(a).await,
             Command::Event(EventVerb::Ls(a)) => self.give(a).await,
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
             Command::User(verb) => self.user(verb).await,
+            Command::Role(verb) => self.role(verb).await,
+            Command::Group(verb) => self.group(verb).await,
             Command::Host(HostVerb::Show(a)) => {
                 let snapshot = self.perform(a).await?;
                 self.answer(&*snapshot).await
@@ -93,6 +99,9 @@ impl Shell<'_> {
             VmVerb::Resume(a) => self.change(a).await,
             VmVerb::Destroy(a) => self.vm_destroy(a).await,
             VmVerb::Ssh(a) => self.vm_ssh(a).await,
+            VmVerb::Share(a) => self.give(a).await,
+            VmVerb::Unshare(a) => self.give(a).await,
+            VmVerb::Shares(a) => self.give(a).await,
             VmVerb::Console(a) => {
                 let name = a.name.clone();
                 ask::needs_terminal(self.stdio, &format!("The console of “{name}”"))?;
@@ -246,6 +255,48 @@ impl Shell<'_> {
         }
     }
 
+    async fn role(&mut self, verb: RoleVerb) -> Result<Flow> {
+        match verb {
+            RoleVerb::Ls(a) => self.give(a).await,
+            RoleVerb::Show(a) => self.give(a).await,
+            RoleVerb::New(a) => self.give(a).await,
+            RoleVerb::Set(a) => self.give(a).await,
+            RoleVerb::Rm(a) => {
+                let done = format!("The role {} is gone.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
+            }
+            RoleVerb::Grant(a) => self.give(a).await,
+            RoleVerb::Revoke(a) => self.give(a).await,
+        }
+    }
+
+    async fn group(&mut self, verb: GroupVerb) -> Result<Flow> {
+        match verb {
+            GroupVerb::Ls(a) => self.give(a).await,
+            GroupVerb::Show(a) => self.give(a).await,
+            GroupVerb::New(a) => self.give(a).await,
+            GroupVerb::Rm(a) => {
+                if !a.yes {
+                    let question = format!("Remove the group {}, and what is shared with it?", a.name);
+                    if self.input_is_commands || !ask::confirm(self.stdio, &question).await? {
+                        return Err(Error::new(Code::Cancelled, "The group stays."));
+                    }
+                }
+                let done = format!("The group {} is gone.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
+            }
+            GroupVerb::Add(a) => self.give(a).await,
+            GroupVerb::Remove(a) => self.give(a).await,
+        }
+    }
+
+    /// What has nothing to show but that it is done: `{}` for programs.
+    async fn done(&mut self, words: &str) -> Result<Flow> {
+        if self.json { self.say("{}\n").await } else { self.say(format!("{words}\n")).await }
+    }
+
     async fn account(&mut self, verb: AccountVerb) -> Result<Flow> {
         match verb {
             AccountVerb::Show(a) => self.give(a).await,
@@ -258,6 +309,21 @@ impl Shell<'_> {
                     return self.document(&preferences).await;
                 }
                 self.say(format!("{setting} is {}.\n", preferences.value(setting))).await
+            }
+        }
+    }
+
+    /// One by its number is an object, those of an account are an array.
+    async fn session_kill(&mut self, action: session::SessionKill) -> Result<Flow> {
+        let one = action.id.is_some();
+        let ended = self.perform(action).await?;
+        match (self.json, ended.as_slice()) {
+            (true, [session]) if one => self.document(session).await,
+            (true, _) => self.document(&ended).await,
+            (false, []) => self.say("There was none.\n").await,
+            (false, _) => {
+                let line = |s: &SessionInfo| format!("The session {} of {} is ended.\n", s.id, s.user);
+                self.say(ended.iter().map(line).collect::<String>()).await
             }
         }
     }

@@ -16,6 +16,7 @@ use super::entry::Entry;
 use super::flow::Flow;
 use super::forward;
 use crate::model::name::{UserName, VmRef};
+use crate::model::text;
 use crate::portal::auth::{Login, Verdict};
 use crate::portal::{Portal, Principal, Session};
 
@@ -66,7 +67,7 @@ impl Connection {
     fn account(login: &str) -> (String, Option<VmRef>) {
         match split(login) {
             Some((user, vm)) => (user.to_string(), vm),
-            None => (format!("?{}", crate::model::text::short(login, 40)), None),
+            None => (format!("?{}", text::short(login, 40)), None),
         }
     }
 
@@ -75,6 +76,9 @@ impl Connection {
             Verdict::In(who) => who,
             Verdict::No => return self.refuse(),
         };
+        if let Some(vm) = &vm {
+            who.session().leads_into(&vm.to_string());
+        }
         let route = match vm {
             Some(vm) => Route::Guest(Arc::new(Entry::new(vm))),
             None => Route::Portal,
@@ -109,7 +113,9 @@ impl Handler for Connection {
     /// A login that cannot be written down does not happen; then this is all
     /// that a client is told.
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
-        Ok(self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}\r\n")))
+        let trouble = self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}"));
+        let banner = Some(self.portal.config().ssh.banner.clone()).filter(|b| !b.is_empty());
+        Ok(trouble.or(banner).map(|words| words.lines().map(|l| format!("{}\r\n", text::clean(l))).collect()))
     }
 
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, russh::Error> {
@@ -176,6 +182,7 @@ impl Handler for Connection {
         // Somebody is there, though he types nothing: command after command by one
         // connection is how ControlMaster and Ansible work.
         admitted.who.session().count_in(0);
+        admitted.who.session().faces();
         let task = channel::Task {
             portal: self.portal.clone(),
             who: admitted.who,
@@ -211,6 +218,7 @@ impl Handler for Connection {
             return Ok(());
         };
         admitted.who.session().count_in(0);
+        admitted.who.session().jumps();
         let task = forward::Task {
             portal: self.portal.clone(),
             who: admitted.who,

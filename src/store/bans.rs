@@ -66,7 +66,8 @@ impl Store {
             let sql = "INSERT OR REPLACE INTO bans (network, since, until, strikes, made_by, note)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let until = ban.until.map(Time::millis);
-            let values = (ban.network.to_string(), ban.since.millis(), until, ban.strikes, &ban.by, &ban.note);
+            let values =
+                (ban.network.to_string(), ban.since.millis(), until, ban.strikes, &ban.by, &ban.note);
             t.prepare_cached(sql)?.execute(values)?;
             Ok(())
         })

@@ -5,6 +5,7 @@
 mod bans;
 mod damage;
 mod events;
+mod groups;
 mod jobs;
 mod meta;
 mod migrate;

@@ -1,6 +1,6 @@
 //! Who is banned: those whom the guard has banned, and those whom somebody has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{Ban, Network, Time};
@@ -29,7 +29,8 @@ pub(super) struct Bans {
     rows: BTreeMap<Network, Ban>,
     /// Those that are not what one address stands for.
     wide: Vec<Network>,
-    by_guard: usize,
+    /// The guard's, by when they end.
+    by_end: BTreeSet<(Option<Time>, Network)>,
 }
 
 fn later(t: Time, ms: u64) -> Time {
@@ -49,13 +50,13 @@ impl Bans {
         self.remove(ban.network);
         let mut gone = Vec::new();
         if ban.by.is_none() {
-            while self.by_guard >= MOST {
-                let mine = self.rows.values().filter(|b| b.by.is_none());
-                let Some(first) = mine.min_by_key(|b| (b.until, b.network)).map(|b| b.network) else { break };
+            while self.by_end.len() >= MOST
+                && let Some((_, first)) = self.by_end.first().copied()
+            {
                 self.remove(first);
                 gone.push(first);
             }
-            self.by_guard += 1;
+            self.by_end.insert((ban.until, ban.network));
         }
         if !ban.network.is_one() {
             self.wide.push(ban.network);
@@ -67,15 +68,21 @@ impl Bans {
     /// Takes a ban away.
     pub fn remove(&mut self, network: Network) -> Option<Ban> {
         let ban = self.rows.remove(&network)?;
-        if ban.by.is_none() {
-            self.by_guard -= 1;
+        self.by_end.remove(&(ban.until, network));
+        if !network.is_one() {
+            self.wide.retain(|n| *n != network);
         }
-        self.wide.retain(|n| *n != network);
         Some(ban)
     }
 
     /// Bans for what has just happened; twice as long as the last time.
-    pub fn strike(&mut self, network: Network, now: Time, lengths: Lengths, note: String) -> (Ban, Vec<Network>) {
+    pub fn strike(
+        &mut self,
+        network: Network,
+        now: Time,
+        lengths: Lengths,
+        note: String,
+    ) -> (Ban, Vec<Network>) {
         let before = self.rows.get(&network).filter(|b| b.by.is_none() && !is_forgotten(b, now, lengths));
         let strikes = before.map_or(0, |b| b.strikes).saturating_add(1).min(MOST_STRIKES);
         let length = lengths.first_ms.saturating_mul(1 << (strikes - 1)).min(lengths.longest_ms);
@@ -108,7 +115,7 @@ impl Bans {
 
     /// How many were made by people.
     pub fn by_hand(&self) -> usize {
-        self.rows.len() - self.by_guard
+        self.rows.len() - self.by_end.len()
     }
 
     /// How many are kept.

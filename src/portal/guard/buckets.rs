@@ -105,6 +105,7 @@ impl<K: Copy + Eq + Hash + Ord, V: Drains> Bounded<K, V> {
     }
 
     /// How many are kept.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.rows.len()
     }

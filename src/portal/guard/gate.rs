@@ -125,12 +125,18 @@ impl Portal {
                     tracing::error!(error = %e, "a ban will not survive a restart");
                 }
                 let length = ban.until.map_or(0, |until| until.seconds_since(ban.since));
-                let message = format!("{} from {from}: no password is taken from there for {}.", ban.note, span(length));
+                let message = format!(
+                    "{} from {from}: no password is taken from there for {}.",
+                    ban.note,
+                    span(length)
+                );
                 let severity = if ban.strikes >= STUBBORN { Severity::High } else { Severity::Medium };
                 portal.tell_of_intrusion("ban.made", severity, ban.network.to_string(), message, from).await;
             }
             if came_of_it.account_full {
-                let message = format!("Passwords of {name} are being guessed: none is taken but from where it has signed in.");
+                let message = format!(
+                    "Passwords of {name} are being guessed: none is taken but from where it has signed in."
+                );
                 portal.tell_of_intrusion("ban.account", Severity::Medium, name, message, from).await;
             }
         });
@@ -176,7 +182,13 @@ impl Portal {
     ///
     /// # Errors
     /// `quota` if there are too many such bans.
-    pub(crate) async fn ban(&self, network: Network, for_s: Option<u64>, by: &str, note: &str) -> Result<Ban> {
+    pub(crate) async fn ban(
+        &self,
+        network: Network,
+        for_s: Option<u64>,
+        by: &str,
+        note: &str,
+    ) -> Result<Ban> {
         let gate = &self.inner.gate;
         let since = time(gate.now());
         let until = for_s.map(|s| time(gate.now().saturating_add(s.saturating_mul(1000))));

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use common::{PASSWORD, TestPortal, mock};
-use twarga::action::ban::{BanAdd, BanLs, BanRm};
 use twarga::action::account::{AccountPasswd, AccountPrefs, AccountSet, AccountShow, Whoami};
+use twarga::action::ban::{BanAdd, BanLs, BanRm};
 use twarga::action::catalogue::{ImageLs, PlanLimits, PlanLs};
 use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow, EventTail};

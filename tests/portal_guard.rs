@@ -170,7 +170,7 @@ async fn many_keys_are_no_guesses_and_names_by_the_hundred_are() {
 }
 
 /// The error that a feed ends with, whatever it told before.
-async fn end<T, F: Future<Output = Result<T, Error>>>(mut next: impl FnMut() -> F) -> Error {
+async fn end<T>(mut next: impl AsyncFnMut() -> Result<T, Error>) -> Error {
     let ending = async {
         loop {
             if let Err(e) = next().await {

@@ -106,7 +106,9 @@ impl Portal {
             if left.is_some_and(|left| left.is_zero()) {
                 return "This session has lasted as long as your role allows. Sign in again.";
             }
-            if let Some(left) = left.filter(|left| *left <= WARNING)
+            let warning = session.max().map_or(WARNING, |max| WARNING.min(max / 2));
+            warned &= left.is_some_and(|left| left <= warning);
+            if let Some(left) = left.filter(|left| *left <= warning)
                 && !std::mem::replace(&mut warned, true)
             {
                 session.announce(&format!(
@@ -114,7 +116,7 @@ impl Portal {
                     left.as_secs().max(1)
                 ));
             }
-            let wait = left.map(|left| if warned { left } else { left - WARNING });
+            let wait = left.map(|left| if warned { left } else { left - warning });
             tokio::select! {
                 changed = rights.changed() => {
                     if changed.is_err() {

@@ -214,7 +214,8 @@ impl Action for RoleSet {
                 role.permissions.set(*permission, Scope::None);
             }
             if role.built_in && role.permissions != before {
-                let message = format!("What {} may do cannot be changed.", text::short(role.name.as_str(), 40));
+                let message =
+                    format!("What {} may do cannot be changed.", text::short(role.name.as_str(), 40));
                 return Err(Error::new(crate::error::Code::RoleBuiltIn, message));
             }
             crate::portal::covers(&mine, &role.permissions, &what)

@@ -42,7 +42,10 @@ impl FromStr for Level {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self, Error> {
         Level::parse(s).ok_or_else(|| {
-            Error::usage(format!("A machine is shared to see, operate or enter, not “{}”.", text::short(s, 40)))
+            Error::usage(format!(
+                "A machine is shared to see, operate or enter, not “{}”.",
+                text::short(s, 40)
+            ))
         })
     }
 }

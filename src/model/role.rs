@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 
 use super::words::words;
 use crate::error::{Code, Error};
-use crate::model::name::is_label;
 use crate::model::group::GroupName;
+use crate::model::name::is_label;
 use crate::model::{Time, User, text};
 
 words! {

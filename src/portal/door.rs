@@ -13,7 +13,9 @@ use super::{Portal, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::group::Level;
 use crate::model::name::{UserName, VmRef};
-use crate::model::{Category, EventDraft, Job, Outcome, Permission, Reach, Rights, Scope, Severity, Standing, User, Vm, text};
+use crate::model::{
+    Category, EventDraft, Job, Outcome, Permission, Reach, Rights, Scope, Severity, Standing, User, Vm, text,
+};
 
 /// Between two tries at writing an outcome down: at first, and when it is given up.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -282,8 +284,7 @@ impl Portal {
                 }
             }
             Target::User(name) => {
-                let user =
-                    self.store().user_by_name(name.to_string()).await?.filter(|u| asked.reaches(u.id));
+                let user = self.store().user_by_name(name.to_string()).await?.filter(|u| asked.reaches(u.id));
                 Subject::User(
                     user.ok_or_else(|| {
                         Error::new(Code::UserNotFound, format!("No account called “{name}”."))

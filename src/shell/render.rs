@@ -6,11 +6,11 @@ use crate::action::account::Me;
 use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
 use crate::action::vm::Stats;
+use crate::model::group::{Group, Shared};
 use crate::model::job::JobStep;
 use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
-use crate::model::group::{Group, Shared};
 use crate::model::{
     Event, Grant, Image, Job, Permission, Plan, Policy, Preferences, Published, Role, Scope, SessionInfo,
     Setting, SshKey, Time, User, Vm, VmState,
@@ -436,6 +436,8 @@ impl Render for Me {
             ("session", format!("{} (since {})", self.session, self.since)),
             ("keys", self.keys.to_string()),
             ("VMs", self.vms.to_string()),
+            ("groups", self.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            ("granted", self.grants.iter().map(|g| g.role.to_string()).collect::<Vec<_>>().join(" ")),
         ]));
         out
     }

@@ -1,8 +1,8 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, RoleVerb, SessionVerb, UserVerb,
-    VmVerb,
+    AccountVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, RoleVerb,
+    SessionVerb, UserVerb, VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;

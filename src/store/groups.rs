@@ -94,8 +94,9 @@ fn shares(c: &Connection, of: &str, id: i64) -> Result<Vec<Shared>> {
 
 fn group(c: &Connection, name: &GroupName) -> Result<Group> {
     let id = group_id(c, name)?;
-    let (note, created_at) =
-        c.query_row("SELECT note, created_at FROM groups WHERE id = ?1", [id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let (note, created_at) = c.query_row("SELECT note, created_at FROM groups WHERE id = ?1", [id], |r| {
+        Ok((r.get(0)?, r.get(1)?))
+    })?;
     Ok(Group {
         id,
         name: name.clone(),
@@ -160,7 +161,9 @@ impl Store {
     pub async fn group_insert(&self, name: GroupName, note: String) -> Result<Group> {
         self.write(move |t| {
             if t.query_row("SELECT count(*) FROM groups", [], |r| r.get::<_, u32>(0))? >= MOST_GROUPS {
-                return Err(Error::new(Code::Quota, format!("There are {MOST_GROUPS} groups already.")).hint(""));
+                return Err(
+                    Error::new(Code::Quota, format!("There are {MOST_GROUPS} groups already.")).hint("")
+                );
             }
             let sql = "INSERT INTO groups (name, note, created_at) VALUES (?1, ?2, ?3)";
             t.execute(sql, (name.as_str(), note, Time::now().millis())).map_err(|e| {
@@ -286,10 +289,8 @@ impl Store {
     /// What an account may do with a machine that is shared with it; none: it is not.
     pub async fn share_level(&self, user_id: i64, vm_id: i64) -> Result<Option<Level>> {
         self.read(move |c| {
-            let sql = concat!(
-                groups_of_1!(),
-                " SELECT level FROM vm_shares WHERE group_id IN mine AND vm_id = ?2"
-            );
+            let sql =
+                concat!(groups_of_1!(), " SELECT level FROM vm_shares WHERE group_id IN mine AND vm_id = ?2");
             let levels: Vec<String> = c
                 .prepare_cached(sql)?
                 .query_map((user_id, vm_id), |r| r.get(0))?

@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, Row};
 
+use super::groups::SHARED_WITH_1;
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::job::{JobError, JobRequest, JobStep};
-use super::groups::SHARED_WITH_1;
 use crate::model::{Job, JobState, Reach, Time};
 
 const JOB: &str =

@@ -90,9 +90,16 @@ async fn a_backup_of_a_serving_portal_is_the_same_portal_elsewhere() {
     let store = Store::open(&config.data_dir.join("twarga.db")).unwrap();
     let portal = Portal::open(config, store, Arc::new(MockDriver::new())).await.unwrap();
     let from = IpAddr::from([127, 0, 0, 1]);
-    assert!(portal.login_password("admin", Zeroizing::new(PASSWORD.to_owned()), from).await.is_some());
     assert!(
-        portal.login_password("admin", Zeroizing::new(String::from("another one")), from).await.is_none()
+        portal.login(from).password("admin", Zeroizing::new(PASSWORD.to_owned())).await.principal().is_some()
+    );
+    assert!(
+        portal
+            .login(from)
+            .password("admin", Zeroizing::new(String::from("another one")))
+            .await
+            .principal()
+            .is_none()
     );
 }
 

@@ -28,7 +28,7 @@ fn events(attempts: bool) -> EventLs {
 }
 
 fn user_new(name: &str) -> UserNew {
-    UserNew { name: name.parse().unwrap(), role: String::from("user"), key: None }
+    UserNew { name: name.parse().unwrap(), role: twarga::model::RoleName::USER, key: None }
 }
 
 fn passwd(old: &str, new: &str) -> AccountPasswd {
@@ -109,15 +109,15 @@ async fn nothing_runs_and_nobody_gets_in_when_events_cannot_be_written() {
     assert_ne!(outcome(p, &alice, vm_new("web")).await, "done");
     assert_ne!(outcome(p, &alice, Whoami {}).await, "done");
     assert_ne!(outcome(p, &portal.admin, user_new("eve")).await, "done");
-    assert!(p.login_password("alice", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_none());
-    assert!(p.login_key("alice", fingerprint.clone(), HERE).await.is_none());
+    assert!(p.login(HERE).password("alice", Zeroizing::new(PASSWORD.to_owned())).await.principal().is_none());
+    assert!(p.login(HERE).key("alice", fingerprint.clone()).await.principal().is_none());
     assert_eq!(count(&db, remembered), 0, "a login that did not happen is remembered");
     assert_eq!(work_done(&driver), 0);
     assert_eq!(count(&db, "SELECT count(*) FROM vms") + count(&db, "SELECT count(*) FROM jobs"), 0);
     assert_eq!(count(&db, "SELECT count(*) FROM users WHERE name = 'eve'"), 0);
     assert_eq!(p.sessions().list().len(), sessions, "a refused login leaves no session");
     db.execute_batch("DROP TRIGGER full").unwrap();
-    assert!(p.login_key("alice", fingerprint, HERE).await.is_some());
+    assert!(p.login(HERE).key("alice", fingerprint).await.principal().is_some());
     make_vm(p, &alice, "web").await;
 }
 
@@ -133,10 +133,10 @@ async fn a_login_that_cannot_be_remembered_is_not_written_down_as_one() {
         "CREATE TRIGGER full BEFORE UPDATE OF last_login_at ON users BEGIN SELECT RAISE (ABORT, 'full'); END",
     )
     .unwrap();
-    assert!(p.login_password("alice", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_none());
+    assert!(p.login(HERE).password("alice", Zeroizing::new(PASSWORD.to_owned())).await.principal().is_none());
     assert_eq!(count(&db, logins), before, "a login that did not happen is in the audit");
     db.execute_batch("DROP TRIGGER full").unwrap();
-    assert!(p.login_password("alice", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_some());
+    assert!(p.login(HERE).password("alice", Zeroizing::new(PASSWORD.to_owned())).await.principal().is_some());
     assert_eq!(count(&db, logins), before + 1);
 }
 
@@ -232,7 +232,7 @@ async fn secrets_are_in_no_event_and_passwords_nowhere() {
     p.perform(&alice, passwd(&first, chosen)).await.unwrap();
     let wrong = "PLANTED-phrase-2";
     assert_eq!(outcome(p, &alice, passwd(wrong, wrong)).await, "account.password");
-    assert!(p.login_password("alice", Zeroizing::new(wrong.to_owned()), HERE).await.is_none());
+    assert!(p.login(HERE).password("alice", Zeroizing::new(wrong.to_owned())).await.principal().is_none());
     let private = std::fs::read_to_string(portal.keygen("stray", &["-t", "ed25519"])).unwrap();
     let line = private.lines().nth(2).unwrap().to_owned();
     for key in [private.clone(), private.replace('\n', " "), line.clone()] {
@@ -269,7 +269,7 @@ async fn ten_thousand_strangers_cause_a_bounded_number_of_rows() {
     let began = Instant::now();
     for i in 0..10_000 {
         let name = format!("stranger-{i}-{}", "x".repeat(200));
-        assert!(p.login_key(&name, String::from("SHA256:none"), HERE).await.is_none());
+        assert!(p.login(HERE).key(&name, String::from("SHA256:none")).await.principal().is_none());
     }
     let minutes = i64::try_from(began.elapsed().as_secs() / 60).unwrap() + 2;
     let db = database(&portal);
@@ -279,6 +279,6 @@ async fn ten_thousand_strangers_cause_a_bounded_number_of_rows() {
     let longest = count(&db, "SELECT max(length(actor) + length(message) + length(details)) FROM events");
     assert!(longest < 1000, "{longest}");
     // Nobody who belongs here is kept out by them.
-    assert!(p.login_password("admin", Zeroizing::new(PASSWORD.to_owned()), HERE).await.is_some());
+    assert!(p.login(HERE).password("admin", Zeroizing::new(PASSWORD.to_owned())).await.principal().is_some());
     assert!(began.elapsed() < Duration::from_secs(100));
 }

@@ -137,8 +137,11 @@ async fn passwords_can_be_switched_off() {
 
 /// An account with a one-time password; the password.
 async fn newcomer(portal: &TestPortal) -> Zeroizing<String> {
-    let new =
-        twarga::action::user::UserNew { name: "carol".parse().unwrap(), role: "user".into(), key: None };
+    let new = twarga::action::user::UserNew {
+        name: "carol".parse().unwrap(),
+        role: twarga::model::RoleName::USER,
+        key: None,
+    };
     portal.portal.perform(&portal.admin, new).await.unwrap().one_time_password.unwrap()
 }
 
@@ -196,7 +199,9 @@ async fn a_name_that_nobody_has_costs_the_same_work() {
         for (name, least) in names.iter().zip(&mut least) {
             let started = Instant::now();
             let wrong = Zeroizing::new(String::from("wrong"));
-            assert!(portal.portal.login_password(name, wrong, portal.address.ip()).await.is_none());
+            assert!(
+                portal.portal.login(portal.address.ip()).password(name, wrong).await.principal().is_none()
+            );
             *least = started.elapsed().min(*least);
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::json;
 use twarga::error::{Code, Error};
-use twarga::model::{Category, EventDraft, Outcome, Role, Severity};
+use twarga::model::{Category, EventDraft, Outcome, RoleName, Severity};
 use twarga::store::{EventFilter, NewKey, NewUser, SCHEMA_VERSION, Store};
 
 fn draft(message: String) -> EventDraft {
@@ -41,7 +41,7 @@ fn account(name: String) -> NewUser {
         note: String::new(),
         line: String::from("ssh-ed25519 AAAA"),
     };
-    NewUser { name, role: Role::User, password_hash: None, must_change_password: false, key: Some(key) }
+    NewUser { name, role: RoleName::USER, password_hash: None, must_change_password: false, key: Some(key) }
 }
 
 fn opening(path: &Path) -> Error {

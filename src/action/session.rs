@@ -24,7 +24,7 @@ pub struct SessionLs {
 
 impl Action for SessionLs {
     const NAME: &'static str = "session.ls";
-    const PERMISSION: Permission = Permission::SessionManage;
+    const PERMISSION: Permission = Permission::SessionRead;
     const CATEGORY: Category = Category::Session;
     type Output = Vec<SessionInfo>;
 
@@ -88,7 +88,7 @@ impl SessionFeed {
 
 impl Action for SessionFollow {
     const NAME: &'static str = "session.follow";
-    const PERMISSION: Permission = Permission::SessionManage;
+    const PERMISSION: Permission = Permission::SessionRead;
     const CATEGORY: Category = Category::Session;
     type Output = SessionFeed;
 
@@ -115,7 +115,7 @@ pub struct SessionKill {
 
 impl Action for SessionKill {
     const NAME: &'static str = "session.kill";
-    const PERMISSION: Permission = Permission::SessionManage;
+    const PERMISSION: Permission = Permission::SessionKill;
     const CATEGORY: Category = Category::Session;
     type Output = SessionInfo;
 

@@ -4,16 +4,11 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::name::UserName;
-use crate::model::{Category, Permission, Role, User};
+use crate::model::{Category, Permission, RoleName, User};
 use crate::portal::{Action, Cx, Target, auth, keys};
 use crate::store::NewUser as Draft;
-
-fn role(s: &str) -> Result<String, String> {
-    let words: Vec<_> = Role::ALL.iter().map(|r| r.as_str()).collect();
-    Role::parse(s).map(|r| r.to_string()).ok_or_else(|| format!("a role is one of {}", words.join(", ")))
-}
 
 /// Make an account
 ///
@@ -23,9 +18,9 @@ fn role(s: &str) -> Result<String, String> {
 pub struct UserNew {
     /// What it signs in as
     pub name: UserName,
-    /// What it may do: admin, user
-    #[arg(long, default_value = "user", value_parser = role)]
-    pub role: String,
+    /// What it may do: `role ls` shows what there is
+    #[arg(long, default_value_t = RoleName::USER)]
+    pub role: RoleName,
     /// Its first public key, or `-` to read it from standard input
     #[arg(long, value_name = "KEY|-")]
     #[serde(skip)]
@@ -58,7 +53,6 @@ impl Action for UserNew {
     type Output = NewAccount;
 
     async fn run(self, cx: &Cx) -> Result<NewAccount> {
-        let role = Role::parse(&self.role).ok_or_else(|| Error::usage("There is no such role."))?;
         let key = self.key.as_deref().map(keys::parse_public).transpose()?;
         let password = key.is_none().then(auth::one_time_password);
         let password_hash = match &password {
@@ -67,7 +61,7 @@ impl Action for UserNew {
         };
         let draft = Draft {
             name: self.name.to_string(),
-            role,
+            role: self.role,
             must_change_password: password.is_some(),
             password_hash,
             key,

@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
 use crate::model::name::{VmRef, check_tags};
 use crate::model::plan::LEAST;
-use crate::model::{Category, Job, Permission, Size, Vm, VmName, VmState, text};
+use crate::model::{Category, Job, Permission, Reach, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
 use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
 
@@ -173,8 +173,8 @@ impl Action for VmLs {
     type Output = Vec<Vm>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Vm>> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
-        let mut vms = cx.portal.store().vms(owner).await?;
+        let reach = cx.reach(self.all);
+        let mut vms = cx.portal.store().vms(reach).await?;
         vms.retain(|vm| {
             self.tag.as_ref().is_none_or(|t| vm.tags.contains(t))
                 && self.state.as_ref().is_none_or(|s| vm.state.as_str() == s)
@@ -194,7 +194,7 @@ pub struct VmFollow {
 #[derive(Debug)]
 pub struct VmFeed {
     portal: Portal,
-    owner: Option<i64>,
+    reach: Reach,
     changes: tokio::sync::watch::Receiver<u64>,
     samples: tokio::sync::watch::Receiver<Arc<std::collections::HashMap<uuid::Uuid, VmSample>>>,
     fresh: bool,
@@ -213,7 +213,7 @@ impl VmFeed {
         }
         self.changes.mark_unchanged();
         let samples = Arc::clone(&self.samples.borrow_and_update());
-        let vms = self.portal.store().vms(self.owner).await?;
+        let vms = self.portal.store().vms(self.reach).await?;
         Ok(vms
             .into_iter()
             .map(|vm| {
@@ -231,10 +231,10 @@ impl Action for VmFollow {
     type Output = VmFeed;
 
     async fn run(self, cx: &Cx) -> Result<VmFeed> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
+        let reach = cx.reach(self.all);
         Ok(VmFeed {
             portal: cx.portal.clone(),
-            owner,
+            reach,
             changes: cx.portal.changes(),
             samples: cx.portal.vm_samples(),
             fresh: true,
@@ -297,7 +297,7 @@ pub trait ChangesVms: Action<Output = Vec<Job>> {
 }
 
 macro_rules! changes_vms {
-    ($(#[$doc:meta])* $verb:ident, $name:literal, |$action:ident| $change:expr
+    ($(#[$doc:meta])* $verb:ident, $name:literal, $permission:ident, |$action:ident| $change:expr
         $(, $(#[$field_doc:meta])* $field:ident)*) => {
         $(#[$doc])*
         #[derive(Debug, Args, Serialize)]
@@ -314,7 +314,7 @@ macro_rules! changes_vms {
 
         impl Action for $verb {
             const NAME: &'static str = $name;
-            const PERMISSION: Permission = Permission::VmWrite;
+            const PERMISSION: Permission = Permission::$permission;
             const CATEGORY: Category = Category::Configuration;
             type Output = Vec<Job>;
 
@@ -342,38 +342,38 @@ macro_rules! changes_vms {
 
 changes_vms! {
     /// Start VMs
-    VmStart, "vm.start", |_a| Change::Start
+    VmStart, "vm.start", VmOperate, |_a| Change::Start
 }
 
 changes_vms! {
     /// Shut VMs down
     ///
     /// The guest is asked to shut down, and switched off if it has not after a minute.
-    VmStop, "vm.stop", |a| Change::Stop { force: a.force },
+    VmStop, "vm.stop", VmOperate, |a| Change::Stop { force: a.force },
     /// Switch them off at once
     force
 }
 
 changes_vms! {
     /// Shut VMs down and start them again
-    VmRestart, "vm.restart", |a| Change::Restart { force: a.force },
+    VmRestart, "vm.restart", VmOperate, |a| Change::Restart { force: a.force },
     /// Reset them at once
     force
 }
 
 changes_vms! {
     /// Hold VMs where they are, in memory
-    VmPause, "vm.pause", |_a| Change::Pause
+    VmPause, "vm.pause", VmOperate, |_a| Change::Pause
 }
 
 changes_vms! {
     /// Let paused VMs go on
-    VmResume, "vm.resume", |_a| Change::Resume
+    VmResume, "vm.resume", VmOperate, |_a| Change::Resume
 }
 
 changes_vms! {
     /// Destroy VMs with their disks, for good
-    VmDestroy, "vm.destroy", |_a| Change::Destroy,
+    VmDestroy, "vm.destroy", VmWrite, |_a| Change::Destroy,
     /// Do not ask
     yes
 }

@@ -11,7 +11,7 @@ use super::{database, say};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
-use crate::model::{Role, User};
+use crate::model::{RoleName, User};
 use crate::portal::{PortalKeys, auth, keys};
 use crate::store::{NewUser, Store};
 
@@ -76,7 +76,7 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
     let name = flags.admin.to_string();
     let mut admin = NewUser {
         name: name.clone(),
-        role: Role::Admin,
+        role: RoleName::ADMIN,
         password_hash: None,
         must_change_password: false,
         key: None,

@@ -2,12 +2,14 @@
 //! that the system is asked for the time and for its zones.
 
 pub mod event;
+pub mod group;
 pub mod health;
 pub mod image;
 pub mod job;
 pub mod name;
 pub mod plan;
 pub mod preferences;
+pub mod role;
 pub mod session;
 pub mod text;
 pub mod time;
@@ -23,8 +25,9 @@ pub use job::{Job, JobState};
 pub use name::VmName;
 pub use plan::{Plan, Size};
 pub use preferences::{Preferences, Setting};
+pub use role::{Grant, Permission, Policy, Reach, Rights, Role, RoleName, Scope, Standing};
 pub use session::SessionInfo;
 pub use time::Time;
-pub use user::{Permission, Role, SshKey, User};
+pub use user::{SshKey, User};
 pub use vm::{Vm, VmState};
 pub use zone::Zone;

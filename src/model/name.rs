@@ -21,7 +21,8 @@ impl VmName {
     }
 }
 
-fn is_label(s: &str) -> bool {
+/// Whether that is a label of at most 32 characters.
+pub(super) fn is_label(s: &str) -> bool {
     s.len() <= 32
         && s.starts_with(|c: char| c.is_ascii_lowercase())
         && !s.ends_with('-')

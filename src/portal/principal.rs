@@ -5,34 +5,39 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::sessions::Session;
-use crate::model::User;
+use crate::model::{Rights, Standing, User};
 
 /// Whoever performs an action: an account, as it was when it signed in. Its
 /// rights are looked up afresh at each action.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    user: Arc<User>,
+    standing: Arc<Standing>,
     session: Arc<Session>,
 }
 
 impl Principal {
-    pub(super) fn new(user: User, session: Arc<Session>) -> Self {
-        Principal { user: Arc::new(user), session }
+    pub(super) fn new(standing: Standing, session: Arc<Session>) -> Self {
+        Principal { standing: Arc::new(standing), session }
     }
 
     /// The account's name.
     pub fn name(&self) -> &str {
-        &self.user.name
+        &self.standing.user.name
     }
 
     /// The account's number.
     pub fn user_id(&self) -> i64 {
-        self.user.id
+        self.standing.user.id
     }
 
     /// The account as it was at sign-in.
     pub fn user(&self) -> &User {
-        &self.user
+        &self.standing.user
+    }
+
+    /// What it might do at sign-in: for faces, that show no more than that.
+    pub fn rights(&self) -> &Rights {
+        &self.standing.rights
     }
 
     /// The session it is in.

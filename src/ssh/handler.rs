@@ -16,10 +16,9 @@ use super::entry::Entry;
 use super::flow::Flow;
 use super::forward;
 use crate::model::name::{UserName, VmRef};
+use crate::portal::auth::{Login, Verdict};
 use crate::portal::{Portal, Principal, Session};
 
-/// Wrong passwords on one connection.
-const PASSWORDS: u32 = 6;
 /// Channels of one connection at once: OpenSSH's MaxSessions is 10, browsers
 /// behind `-D` want more.
 const CHANNELS: usize = 128;
@@ -27,9 +26,8 @@ const CHANNELS: usize = 128;
 /// One connection's state.
 pub(super) struct Connection {
     portal: Portal,
-    from: IpAddr,
+    login: Login,
     signed_in: watch::Sender<Option<Arc<Session>>>,
-    passwords: u32,
     /// Who signed in, and for what.
     admitted: Option<Admitted>,
     /// One permit a channel.
@@ -59,7 +57,8 @@ impl Connection {
         flow: Arc<Flow>,
     ) -> Self {
         let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
-        Connection { portal, from, signed_in, passwords: 0, admitted: None, channels, flow }
+        let login = portal.login(from);
+        Connection { portal, login, signed_in, admitted: None, channels, flow }
     }
 
     /// The account that is asked for. What cannot be a name is treated like a
@@ -71,8 +70,11 @@ impl Connection {
         }
     }
 
-    fn admit(&mut self, who: Option<Principal>, vm: Option<VmRef>) -> Auth {
-        let Some(who) = who else { return self.refuse() };
+    fn answer(&mut self, verdict: Verdict, vm: Option<VmRef>) -> Auth {
+        let who = match verdict {
+            Verdict::In(who) => who,
+            Verdict::No => return self.refuse(),
+        };
         let route = match vm {
             Some(vm) => Route::Guest(Arc::new(Entry::new(vm))),
             None => Route::Portal,
@@ -83,8 +85,7 @@ impl Connection {
 
     /// Says no, and which methods may still be tried.
     fn refuse(&self) -> Auth {
-        let passwords = self.portal.config().ssh.password_auth && self.passwords < PASSWORDS;
-        let methods: &[MethodKind] = match passwords {
+        let methods: &[MethodKind] = match self.login.takes_passwords() {
             true => &[MethodKind::PublicKey, MethodKind::Password],
             false => &[MethodKind::PublicKey],
         };
@@ -116,14 +117,9 @@ impl Handler for Connection {
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, russh::Error> {
-        if !self.portal.config().ssh.password_auth || self.passwords >= PASSWORDS {
-            return Ok(self.refuse());
-        }
-        self.passwords += 1;
         let (name, vm) = Self::account(login);
-        let password = Zeroizing::new(password.to_owned());
-        let who = self.portal.login_password(&name, password, self.from).await;
-        Ok(self.admit(who, vm))
+        let verdict = self.login.password(&name, Zeroizing::new(password.to_owned())).await;
+        Ok(self.answer(verdict, vm))
     }
 
     /// Only whether a signature is worth making: nothing is decided by it.
@@ -135,7 +131,7 @@ impl Handler for Connection {
         let (name, _) = Self::account(login);
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
         let good = crate::algorithms::accepts_user_key(offer.algorithm)
-            && self.portal.would_accept_key(&name, fingerprint).await;
+            && self.login.would_accept_key(&name, fingerprint).await;
         Ok(if good { Auth::Accept } else { self.refuse() })
     }
 
@@ -149,8 +145,8 @@ impl Handler for Connection {
         }
         let (name, vm) = Self::account(login);
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let who = self.portal.login_key(&name, fingerprint, self.from).await;
-        Ok(self.admit(who, vm))
+        let verdict = self.login.key(&name, fingerprint).await;
+        Ok(self.answer(verdict, vm))
     }
 
     async fn auth_succeeded(&mut self, session: &mut Russh) -> Result<(), russh::Error> {

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_job_requests.sql"),
     include_str!("../../migrations/0005_preferences.sql"),
     include_str!("../../migrations/0006_job_steps.sql"),
+    include_str!("../../migrations/0007_roles.sql"),
 ];
 
 /// The schema that this binary works with.

@@ -4,10 +4,12 @@
 
 mod damage;
 mod events;
+mod groups;
 mod jobs;
 mod meta;
 mod migrate;
 mod preferences;
+mod roles;
 mod users;
 mod vms;
 

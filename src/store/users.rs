@@ -1,10 +1,10 @@
 //! Accounts and their keys.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
-use crate::model::{Event, EventDraft, Role, SshKey, Time, User};
+use crate::model::{Event, EventDraft, RoleName, SshKey, Time, User};
 
 const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
 const KEY: &str = "id, user_id, algorithm, fingerprint, note, line, created_at, last_used_at";
@@ -15,7 +15,7 @@ pub struct NewUser {
     /// What it signs in as.
     pub name: String,
     /// What it may do.
-    pub role: Role,
+    pub role: RoleName,
     /// PHC string; none: no password login.
     pub password_hash: Option<String>,
     /// It must choose a password first.
@@ -51,7 +51,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: row.get(0)?,
         name: row.get(1)?,
-        role: Role::parse(&role).ok_or_else(|| unknown_word(2, &role))?,
+        role: role.parse().map_err(|_| unknown_word(2, &role))?,
         enabled: row.get(3)?,
         must_change_password: row.get(4)?,
         created_at: Time::from_millis(row.get(5)?),
@@ -88,6 +88,12 @@ fn insert_key(t: &rusqlite::Transaction<'_>, user_id: i64, new: &NewKey) -> Resu
     })
 }
 
+/// The account of that number.
+pub(super) fn by_id(c: &Connection, id: i64) -> Result<Option<User>> {
+    let sql = format!("SELECT {USER} FROM users WHERE id = ?1");
+    Ok(c.prepare_cached(&sql)?.query_row([id], user).optional()?)
+}
+
 impl Store {
     /// Makes an account, with its first key if it has one.
     ///
@@ -95,6 +101,7 @@ impl Store {
     /// `exists` if the name is taken.
     pub async fn user_insert(&self, new: NewUser) -> Result<User> {
         self.write(move |t| {
+            super::roles::must_exist(t, &new.role)?;
             let sql = format!(
                 "INSERT INTO users (name, role, password_hash, must_change_password, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5) RETURNING {USER}"
@@ -123,11 +130,7 @@ impl Store {
 
     /// The account of that number.
     pub async fn user(&self, id: i64) -> Result<Option<User>> {
-        self.read(move |c| {
-            let sql = format!("SELECT {USER} FROM users WHERE id = ?1");
-            Ok(c.prepare_cached(&sql)?.query_row([id], user).optional()?)
-        })
-        .await
+        self.read(move |c| by_id(c, id)).await
     }
 
     /// The account of that name.
@@ -225,7 +228,7 @@ impl Store {
                     let user = User {
                         id: r.get(8)?,
                         name: r.get(9)?,
-                        role: Role::parse(&role).ok_or_else(|| unknown_word(10, &role))?,
+                        role: role.parse().map_err(|_| unknown_word(10, &role))?,
                         enabled: r.get(11)?,
                         must_change_password: r.get(12)?,
                         created_at: Time::from_millis(r.get(13)?),

@@ -52,8 +52,7 @@ use crate::error::Result;
 use crate::guest::{console, relay};
 use crate::model::name::VmRef;
 use crate::model::preferences::{Motion, Preferences, Switch};
-use crate::model::user::Scope;
-use crate::model::{Permission, text};
+use crate::model::{Permission, Scope, text};
 use crate::portal::{Portal, Principal};
 use crate::shell;
 use crate::term::keys::{Event, Key, Keys};
@@ -141,9 +140,9 @@ enum Woken {
 impl App {
     fn new(portal: &Portal, who: &Principal, stdio: &Stdio, wishes: Result<Preferences>) -> App {
         let size = stdio.terminal.as_ref().map_or(WindowSize::clamp(0, 0), |t| t.size);
-        let role = who.user().role;
-        let sees_all = role.grants(Permission::VmRead) == Scope::All;
-        let me = Me { name: text::clean(who.name()), role, sees_all };
+        let rights = who.rights().clone();
+        let sees_all = rights.scope(Permission::VmRead) == Scope::All;
+        let me = Me { name: text::clean(who.name()), role: who.user().role.clone(), rights, sees_all };
         let (preferences, lost) = match wishes {
             Ok(preferences) => (preferences, None),
             Err(e) => (Preferences::default(), Some(e)),

@@ -15,7 +15,7 @@ use super::keymap::Hint;
 use super::roster::Roster;
 use super::tabs::Listed;
 use super::theme::{Depth, Theme};
-use crate::model::{Job, Preferences, Role, Vm};
+use crate::model::{Job, Preferences, Rights, RoleName, Vm};
 use crate::term::WindowSize;
 use crate::term::keys::Key;
 
@@ -25,7 +25,9 @@ pub struct Me {
     /// The account's name.
     pub name: String,
     /// Its role.
-    pub role: Role,
+    pub role: RoleName,
+    /// What it might do at sign-in.
+    pub rights: Rights,
     /// Whether it may see everybody's VMs.
     pub sees_all: bool,
 }

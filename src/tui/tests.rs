@@ -21,7 +21,7 @@ use super::theme::Depth;
 use super::view;
 use crate::driver::DomainStats;
 use crate::model::job::JobError;
-use crate::model::{Job, JobState, Preferences, Role, Time, Vm, VmState};
+use crate::model::{Job, JobState, Preferences, RoleName, Time, Vm, VmState};
 use crate::portal::VmSample;
 use crate::term::WindowSize;
 use crate::term::keys::{Decoder, Key};
@@ -92,15 +92,20 @@ fn jobs_now(all: bool, list: Vec<Job>) -> Msg {
     Msg::Jobs { all, list: list.into_iter().map(Arc::new).collect() }
 }
 
-fn model(role: Role, cols: u16, rows: u16) -> Model {
-    let me = Me { name: "alice".into(), role, sees_all: role == Role::Admin };
+fn model(role: RoleName, cols: u16, rows: u16) -> Model {
+    let me = Me {
+        name: "alice".into(),
+        rights: role.built_in().unwrap_or_default(),
+        sees_all: role == RoleName::ADMIN,
+        role,
+    };
     let size = WindowSize { cols, rows };
     let shared = Shared::new("Twarga".into(), me, size, Preferences::default(), Depth::None);
     Model::new(shared, "vms")
 }
 
 fn with_vms(cols: u16, rows: u16) -> Model {
-    let mut model = model(Role::User, cols, rows);
+    let mut model = model(RoleName::USER, cols, rows);
     update(&mut model, Msg::Vms { all: false, list: some_vms() });
     model
 }

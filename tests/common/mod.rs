@@ -95,7 +95,7 @@ impl TestPortal {
 
     /// An account of that name, with [`PASSWORD`] and without a key.
     pub async fn user(&self, name: &str, role: &str) -> Principal {
-        let new = UserNew { name: name.parse().unwrap(), role: role.to_owned(), key: None };
+        let new = UserNew { name: name.parse().unwrap(), role: role.parse().unwrap(), key: None };
         let made = self.portal.perform(&self.admin, new).await.unwrap();
         let first = made.one_time_password.unwrap();
         let who = self.sign_in(name, &first).await;
@@ -108,7 +108,7 @@ impl TestPortal {
     pub async fn user_with_key(&self, name: &str, role: &str) -> PathBuf {
         let key = self.keygen(name, &["-t", "ed25519"]);
         let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-        let new = UserNew { name: name.parse().unwrap(), role: role.to_owned(), key: Some(line) };
+        let new = UserNew { name: name.parse().unwrap(), role: role.parse().unwrap(), key: Some(line) };
         self.portal.perform(&self.admin, new).await.unwrap();
         key
     }
@@ -116,7 +116,12 @@ impl TestPortal {
     /// A principal, let in by its password.
     pub async fn sign_in(&self, name: &str, password: &str) -> Principal {
         let from = "127.0.0.1".parse().unwrap();
-        self.portal.login_password(name, Zeroizing::new(password.to_owned()), from).await.expect("let in")
+        self.portal
+            .login(from)
+            .password(name, Zeroizing::new(password.to_owned()))
+            .await
+            .principal()
+            .expect("let in")
     }
 
     /// Makes a key pair by ssh-keygen.
@@ -235,12 +240,17 @@ impl Drop for TestPortal {
 async fn first_admin(portal: &Portal) -> Principal {
     let from = "127.0.0.1".parse().unwrap();
     if let Some(first) = portal.ensure_admin().await.unwrap() {
-        let admin = portal.login_password("admin", first.clone(), from).await.expect("let in");
+        let admin = portal.login(from).password("admin", first.clone()).await.principal().expect("let in");
         let change = AccountPasswd { old: Some(first), new: Zeroizing::new(PASSWORD.to_owned()) };
         portal.perform(&admin, change).await.unwrap();
         return admin;
     }
-    portal.login_password("admin", Zeroizing::new(PASSWORD.to_owned()), from).await.expect("let in")
+    portal
+        .login(from)
+        .password("admin", Zeroizing::new(PASSWORD.to_owned()))
+        .await
+        .principal()
+        .expect("let in")
 }
 
 /// The folder of the images that tests boot: `$TWARGA_IMAGES`, else what

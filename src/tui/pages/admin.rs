@@ -6,8 +6,7 @@ pub mod new_user;
 pub mod users;
 
 use super::sessions::Sessions;
-use crate::model::Permission;
-use crate::model::user::Scope;
+use crate::model::{Permission, Scope};
 use crate::tui::page::Entry;
 use crate::tui::widgets::panes::Panes;
 
@@ -17,7 +16,7 @@ const WORD: &str = "admin";
 pub static ENTRY: Entry = Entry {
     word: WORD,
     title: "Admin",
-    allowed: |me| me.role.grants(Permission::UserRead) == Scope::All,
+    allowed: |me| me.rights.scope(Permission::UserRead) == Scope::All,
     open: |_| {
         Box::new(Panes::new(
             WORD,

@@ -13,8 +13,7 @@ use ratatui::layout::Rect;
 use crate::action::event::{self, EventTail};
 use crate::action::host::HostFollow;
 use crate::error::Result;
-use crate::model::user::Scope;
-use crate::model::{Event, Permission, Published, Role, VmState};
+use crate::model::{Event, Permission, Published, Scope, VmState};
 use crate::term::keys::{Key, Mouse};
 use crate::tui::effect::{Effect, Feed};
 use crate::tui::feeds::{self, Heard};
@@ -273,7 +272,7 @@ fn follow(host: bool) -> Feed {
 
 impl Page for Dashboard {
     fn begin(&mut self, shared: &Shared) -> Vec<Effect> {
-        vec![Effect::Follow(follow(sees_host(shared.me.role)))]
+        vec![Effect::Follow(follow(sees_host(&shared.me)))]
     }
 
     fn on_change(&mut self, shared: &Shared) {
@@ -366,8 +365,8 @@ fn is_for_several(command: table::Command) -> bool {
     matches!(command, table::Command::Mark | table::Command::MarkAll)
 }
 
-fn sees_host(role: Role) -> bool {
-    role.grants(Permission::HostRead) != Scope::None
+fn sees_host(me: &Me) -> bool {
+    me.rights.scope(Permission::HostRead) != Scope::None
 }
 
 /// Cuts so many rows off the top, or as many as there are.

@@ -13,7 +13,7 @@ use crate::tui::pages::account::{add_key, keys, password, preferences};
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (200, 60)];
 
-pub fn user(id: i64, name: &str, role: Role) -> User {
+pub fn user(id: i64, name: &str, role: RoleName) -> User {
     User {
         id,
         name: name.into(),
@@ -58,18 +58,20 @@ fn tell(model: &mut Model, news: News) -> Vec<String> {
 
 fn me() -> Account {
     Account {
-        user: user(1, "alice", Role::User),
+        user: user(1, "alice", RoleName::USER),
         has_password: true,
         session: "3f9a52c81b07".into(),
         source_ip: "203.0.113.9".into(),
         since: Time::from_millis(1_784_000_000_000),
         keys: 2,
         vms: 5,
+        groups: Vec::new(),
+        grants: Vec::new(),
     }
 }
 
 fn page(cols: u16, rows: u16) -> Model {
-    let mut model = model(Role::User, cols, rows);
+    let mut model = model(RoleName::USER, cols, rows);
     press(&mut model, ":account\r");
     tell(&mut model, Box::new(keys::Heard::Keys(Ok(vec![key(3, "laptop"), key(7, "phone")]))));
     tell(&mut model, Box::new(password::Heard::Me(Ok(Box::new(me())))));

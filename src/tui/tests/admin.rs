@@ -61,11 +61,11 @@ fn tell(model: &mut Model, news: News) -> Vec<String> {
 }
 
 fn page(cols: u16, rows: u16) -> Model {
-    let mut model = model(Role::Admin, cols, rows);
+    let mut model = model(RoleName::ADMIN, cols, rows);
     press(&mut model, ":admin\r");
-    let mut dora = user(3, "dora", Role::User);
+    let mut dora = user(3, "dora", RoleName::USER);
     dora.must_change_password = true;
-    let all = vec![user(1, "alice", Role::Admin), user(2, "bob", Role::User), dora];
+    let all = vec![user(1, "alice", RoleName::ADMIN), user(2, "bob", RoleName::USER), dora];
     tell(&mut model, Box::new(users::Heard::Users(Ok(all))));
     let sessions = vec![session("3f9a52c81b07", "alice", true), session("77aa52c81b07", "bob", false)];
     tell(&mut model, Box::new(Heard { feed: 0, news: Ok(sessions) }));
@@ -89,7 +89,7 @@ fn part(model: &mut Model, title: &str) {
 
 #[test]
 fn is_there_for_admins_only() {
-    let mut model = model(Role::User, 80, 24);
+    let mut model = model(RoleName::USER, 80, 24);
     assert!(!screen(&mut model).contains("Admin"));
     assert!(model.entries().all(|e| e.word != "admin"));
     assert!(screen(&mut page(80, 24)).contains("Admin"));
@@ -97,7 +97,7 @@ fn is_there_for_admins_only() {
 
 #[test]
 fn asks_for_what_it_shows_and_follows_under_its_own_word() {
-    let mut model = model(Role::Admin, 80, 24);
+    let mut model = model(RoleName::ADMIN, 80, 24);
     let asked = press(&mut model, ":admin\r");
     let wanted = |what: &str| asked.iter().any(|e| e.starts_with(what));
     for what in ["Do(user.ls", "Do(image.ls", "Do(plan.ls", "Follow(admin: "] {
@@ -140,7 +140,7 @@ fn an_account_is_made_and_its_password_shown_once() {
     press(&mut model, "nNot a name\r");
     assert_eq!(over(&model), Some("new_user"));
     assert!(screen(&mut model).contains("New account"));
-    press(&mut model, "\x15carol\t ");
+    press(&mut model, "\x15carol\t  ");
     let asked = press(&mut model, "\r");
     assert_eq!(asked, ["Do(user.new {\"name\":\"carol\",\"role\":\"admin\"})"]);
     let refused = Error::new(Code::Exists, "There is an account called “carol” already.");
@@ -148,7 +148,7 @@ fn an_account_is_made_and_its_password_shown_once() {
     assert!(screen(&mut model).contains("There is an account called “carol” already. Choose another name."));
     assert_eq!(press(&mut model, "\r").len(), 1);
     let password = Some(Zeroizing::new(String::from("kfbq-7w2m-xxxx-yyyy")));
-    let made = NewAccount { user: user(4, "carol", Role::Admin), one_time_password: password };
+    let made = NewAccount { user: user(4, "carol", RoleName::ADMIN), one_time_password: password };
     let effects = words(&update(&mut model, Msg::news("new_user", new_user::Answer(Ok(made)))));
     assert_eq!(effects, ["Do(user.ls {})"]);
     let all = screen(&mut model);
@@ -158,7 +158,10 @@ fn an_account_is_made_and_its_password_shown_once() {
     assert!(over(&model).is_none() && !screen(&mut model).contains("kfbq"));
     tell(
         &mut model,
-        Box::new(users::Heard::Users(Ok(vec![user(1, "alice", Role::Admin), user(4, "carol", Role::Admin)]))),
+        Box::new(users::Heard::Users(Ok(vec![
+            user(1, "alice", RoleName::ADMIN),
+            user(4, "carol", RoleName::ADMIN),
+        ]))),
     );
     let (lines, (_, y)) = seen(&mut model);
     assert!(lines[usize::from(y)].starts_with("carol"), "{lines:#?}");

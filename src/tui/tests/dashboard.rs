@@ -62,17 +62,17 @@ fn tell_events(model: &mut Model, events: Vec<Event>) {
     tell(model, Ok(News { events, missed: false }));
 }
 
-fn dashboard(role: Role, cols: u16, rows: u16) -> Model {
-    let mut model = model(role, cols, rows);
+fn dashboard(role: RoleName, cols: u16, rows: u16) -> Model {
+    let mut model = model(role.clone(), cols, rows);
     let begun = words(&update(&mut model, Msg::Key(Key::Char('1'))));
-    let host = if role == Role::Admin { ", dashboard: host.follow" } else { "" };
+    let host = if role == RoleName::ADMIN { ", dashboard: host.follow" } else { "" };
     let followed = format!("Follow(dashboard: [dashboard: event.tail{host}])");
     assert_eq!(begun, ["Unfollow(\"vms\")".into(), followed]);
     model
 }
 
-fn full(role: Role, cols: u16, rows: u16) -> Model {
-    let mut model = dashboard(role, cols, rows);
+fn full(role: RoleName, cols: u16, rows: u16) -> Model {
+    let mut model = dashboard(role.clone(), cols, rows);
     for cpu in [10.0, 80.0, 42.0] {
         let mut list = some_vms();
         list[0].1 = sample(cpu);
@@ -90,7 +90,7 @@ fn full(role: Role, cols: u16, rows: u16) -> Model {
         event(3, "user.ls", "", Outcome::Failure),
     ];
     tell_events(&mut model, events);
-    if role == Role::Admin {
+    if role == RoleName::ADMIN {
         tell(&mut model, Ok(host()));
     }
     model
@@ -102,7 +102,7 @@ fn text(model: &mut Model) -> String {
 
 #[test]
 fn small_40x12_is_usable() {
-    let mut model = full(Role::User, 40, 12);
+    let mut model = full(RoleName::USER, 40, 12);
     let (lines, cursor) = seen(&mut model);
     assert_eq!(
         lines,
@@ -126,7 +126,7 @@ fn small_40x12_is_usable() {
 
 #[test]
 fn usual_80x24_is_complete() {
-    let mut model = full(Role::Admin, 80, 24);
+    let mut model = full(RoleName::ADMIN, 80, 24);
     let (lines, cursor) = seen(&mut model);
     assert_eq!(
         lines[2..20],
@@ -159,7 +159,7 @@ fn usual_80x24_is_complete() {
 #[test]
 fn large_screens_have_two_columns_and_charts() {
     for (cols, rows) in [(120, 40), (200, 60)] {
-        let mut model = full(Role::Admin, cols, rows);
+        let mut model = full(RoleName::ADMIN, cols, rows);
         let (lines, _) = seen(&mut model);
         let parts: Vec<(&str, &str)> = lines.iter().filter_map(|l| l.split_once('│')).collect();
         assert!(parts.len() > usize::from(rows) - 6, "{lines:#?}");
@@ -183,7 +183,7 @@ fn large_screens_have_two_columns_and_charts() {
             assert!(right.contains(part), "{part} at {cols}x{rows}:\n{right}");
         }
         // Whoever may not see the host has no host there.
-        let mut model = full(Role::User, cols, rows);
+        let mut model = full(RoleName::USER, cols, rows);
         assert!(!text(&mut model).contains("Host"));
     }
 }
@@ -191,7 +191,7 @@ fn large_screens_have_two_columns_and_charts() {
 #[test]
 fn a_newcomer_is_told_how_to_begin() {
     for (cols, rows) in [(40, 12), (80, 24), (120, 40), (200, 60)] {
-        let mut model = dashboard(Role::User, cols, rows);
+        let mut model = dashboard(RoleName::USER, cols, rows);
         assert!(text(&mut model).contains("Looking for VMs…"), "{cols}x{rows}");
         update(&mut model, Msg::Vms { all: false, list: vec![] });
         let said = text(&mut model);
@@ -205,7 +205,7 @@ fn a_newcomer_is_told_how_to_begin() {
 
 #[test]
 fn keys_lead_on() {
-    let mut model = full(Role::User, 80, 24);
+    let mut model = full(RoleName::USER, 80, 24);
     // The order is by what wants a look.
     assert_eq!(press(&mut model, "jj\r"), ["Unfollow(\"dashboard\")"]);
     assert_eq!(model.front().map(|e| e.word), Some("vms"));
@@ -222,10 +222,10 @@ fn keys_lead_on() {
     press(&mut model, " *");
     assert!(!text(&mut model).contains("marked"));
     assert_eq!(press(&mut model, "q"), ["Quit"]);
-    let mut model = full(Role::Admin, 80, 24);
+    let mut model = full(RoleName::ADMIN, 80, 24);
     let follow = ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"];
     assert_eq!(press(&mut model, "a"), follow);
-    let mut model = full(Role::User, 80, 24);
+    let mut model = full(RoleName::USER, 80, 24);
     assert!(press(&mut model, "a").is_empty());
 }
 
@@ -233,7 +233,7 @@ fn keys_lead_on() {
 fn clicks_lead_on() {
     for (cols, rows) in [(80, 24), (200, 60)] {
         for (what, word) in [("▸ vm.start db", "jobs"), ("✓ vm.new web1", "events")] {
-            let mut model = full(Role::User, cols, rows);
+            let mut model = full(RoleName::USER, cols, rows);
             let (lines, _) = seen(&mut model);
             let row = lines.iter().position(|l| l.contains(what)).unwrap();
             let (before, _) = lines[row].split_once(what).unwrap();
@@ -246,7 +246,7 @@ fn clicks_lead_on() {
 
 #[test]
 fn what_is_told_again_is_shown_once_and_looking_is_no_news() {
-    let mut model = full(Role::User, 80, 24);
+    let mut model = full(RoleName::USER, 80, 24);
     tell_events(&mut model, vec![event(1, "vm.new", "web1.alice", Outcome::Success)]);
     tell_events(&mut model, vec![event(4, "vm.stop", "db.alice", Outcome::Success)]);
     let said = text(&mut model);
@@ -260,7 +260,7 @@ fn what_is_told_again_is_shown_once_and_looking_is_no_news() {
 
 #[test]
 fn what_is_made_is_named() {
-    let mut model = full(Role::User, 80, 24);
+    let mut model = full(RoleName::USER, 80, 24);
     let mut made = event(9, "vm.new", "", Outcome::Success);
     made.details = serde_json::json!({"name": "web7", "image": null});
     tell_events(&mut model, vec![made]);
@@ -270,7 +270,7 @@ fn what_is_made_is_named() {
 #[test]
 fn nothing_from_outside_reaches_the_terminal_raw() {
     for (cols, rows) in [(40, 12), (80, 24), (200, 60)] {
-        let mut model = full(Role::Admin, cols, rows);
+        let mut model = full(RoleName::ADMIN, cols, rows);
         let evil = "\u{1b}[2J\u{202e}\u{9b}31m";
         let mut event = event(9, "session.login", evil, Outcome::Failure);
         (event.actor, event.message, event.action) = (evil.into(), evil.into(), evil.into());
@@ -293,7 +293,7 @@ const BUDGET: usize = 2048;
 fn an_idle_dashboard_is_quiet() {
     for (cols, rows) in [(80, 24), (200, 60)] {
         let size = WindowSize { cols, rows };
-        let mut model = full(Role::Admin, cols, rows);
+        let mut model = full(RoleName::ADMIN, cols, rows);
         let mut screen = crate::tui::screen::Screen::new(size);
         screen.draw(|frame| view::draw(frame, &mut model));
         // Every figure of every VM and of the host is another, as seldom happens.

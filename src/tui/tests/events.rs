@@ -43,7 +43,7 @@ fn heard(model: &mut Model, feed: u64, events: Vec<Event>) -> Vec<String> {
     words(&update(model, Msg::news("events", Heard { feed, news })))
 }
 
-fn page(role: Role, cols: u16, rows: u16) -> Model {
+fn page(role: RoleName, cols: u16, rows: u16) -> Model {
     let mut model = model(role, cols, rows);
     press(&mut model, ":events\r");
     heard(&mut model, 1, some_events());
@@ -59,7 +59,7 @@ fn at_cursor(model: &mut Model) -> String {
 #[test]
 fn fits_small_usual_and_large_screens() {
     for (cols, rows) in [(40, 12), (80, 24), (200, 60)] {
-        let mut model = page(Role::Admin, cols, rows);
+        let mut model = page(RoleName::ADMIN, cols, rows);
         let (lines, _) = seen(&mut model);
         let all = lines.join("\n");
         for word in ["TIME", "ACTION", "vm.ssh", "job.interrupted", "following"] {
@@ -78,7 +78,7 @@ fn fits_small_usual_and_large_screens() {
 
 #[test]
 fn stays_with_the_newest_until_one_moves() {
-    let mut model = page(Role::User, 80, 24);
+    let mut model = page(RoleName::USER, 80, 24);
     assert_eq!(at_cursor(&mut model), "07-14 04:03:50");
     heard(&mut model, 1, vec![event(31, "vm.stop", "alice", Severity::Info)]);
     assert_eq!(at_cursor(&mut model), "07-14 04:04:51");
@@ -102,7 +102,7 @@ fn stays_with_the_newest_until_one_moves() {
 
 #[test]
 fn no_more_are_kept_than_a_thousand() {
-    let mut model = page(Role::User, 80, 24);
+    let mut model = page(RoleName::USER, 80, 24);
     for batch in 0..30 {
         let ids = 100 + batch * 50..150 + batch * 50;
         heard(&mut model, 1, ids.map(|id| event(id, "vm.start", "alice", Severity::Info)).collect());
@@ -112,7 +112,7 @@ fn no_more_are_kept_than_a_thousand() {
 
 #[test]
 fn is_filtered_by_words_by_severity_and_by_person() {
-    let mut model = page(Role::Admin, 80, 24);
+    let mut model = page(RoleName::ADMIN, 80, 24);
     press(&mut model, "/bob");
     assert!(seen(&mut model).0.join("\n").contains("/bob  6 of 30"));
     press(&mut model, "\x1b");
@@ -130,13 +130,13 @@ fn is_filtered_by_words_by_severity_and_by_person() {
     assert!(all.contains("low and above  yours only"), "{all}");
     assert!(all.contains("Nothing as severe as “low” has happened."), "{all}");
     // Who sees their own alone has no such key.
-    let mut model = page(Role::User, 80, 24);
+    let mut model = page(RoleName::USER, 80, 24);
     assert!(press(&mut model, "a").is_empty());
 }
 
 #[test]
 fn times_are_those_of_ones_own_clock() {
-    let mut model = page(Role::User, 80, 24);
+    let mut model = page(RoleName::USER, 80, 24);
     let mut wishes = Preferences::default();
     wishes.set(Setting::TimeZone, "Asia/Tokyo").unwrap();
     model.shared.prefer(wishes);
@@ -147,7 +147,7 @@ fn times_are_those_of_ones_own_clock() {
 
 #[test]
 fn the_mouse_selects_opens_and_goes_back() {
-    let mut model = page(Role::User, 80, 24);
+    let mut model = page(RoleName::USER, 80, 24);
     seen(&mut model);
     // The first row of the table is the fourth of the screen.
     press(&mut model, "\x1b[<0;10;4M\x1b[<0;10;4m");
@@ -164,7 +164,7 @@ fn the_mouse_selects_opens_and_goes_back() {
 
 #[test]
 fn a_lost_feed_is_told_and_comes_back() {
-    let mut model = model(Role::User, 80, 24);
+    let mut model = model(RoleName::USER, 80, 24);
     press(&mut model, ":events\r");
     assert!(seen(&mut model).0.join("\n").contains("Looking for events…"));
     let lost: crate::error::Result<News> =
@@ -181,7 +181,7 @@ fn a_lost_feed_is_told_and_comes_back() {
 #[test]
 fn nothing_in_an_event_reaches_the_terminal_raw() {
     for (cols, detail) in [(80, false), (80, true), (200, true)] {
-        let mut model = model(Role::User, cols, 40);
+        let mut model = model(RoleName::USER, cols, 40);
         press(&mut model, ":events\r");
         let mut evil = event(1, "vm.\u{1b}[31m", "a\u{9b}b\u{202e}", Severity::Low);
         evil.details = serde_json::json!({ "\u{1b}]0;x\u{7}": "\u{1b}[2J", "list": ["\u{9b}"] });

@@ -34,7 +34,7 @@ fn some_jobs() -> Vec<Job> {
     vec![running, failed, done, gone]
 }
 
-fn jobs(role: Role, cols: u16, rows: u16) -> Model {
+fn jobs(role: RoleName, cols: u16, rows: u16) -> Model {
     let mut model = model(role, cols, rows);
     update(&mut model, Msg::Vms { all: false, list: some_vms() });
     update(&mut model, jobs_now(false, some_jobs()));
@@ -52,7 +52,7 @@ fn toast(model: &Model) -> &str {
 
 #[test]
 fn small_40x12_has_what_matters() {
-    let mut model = jobs(Role::User, 40, 12);
+    let mut model = jobs(RoleName::USER, 40, 12);
     let (lines, cursor) = seen(&mut model);
     assert_eq!(
         lines[..6],
@@ -71,7 +71,7 @@ fn small_40x12_has_what_matters() {
 
 #[test]
 fn usual_80x24() {
-    let mut model = jobs(Role::User, 80, 24);
+    let mut model = jobs(RoleName::USER, 80, 24);
     let (lines, _) = seen(&mut model);
     assert_eq!(
         lines[2..7],
@@ -109,9 +109,9 @@ fn usual_80x24() {
 
 #[test]
 fn large_screens_have_the_steps_beside_the_table() {
-    let mut model = jobs(Role::User, 120, 40);
+    let mut model = jobs(RoleName::USER, 120, 40);
     assert!(text(&mut model).contains("2020-09-13 It took") && !text(&mut model).contains("Asked"));
-    let mut model = jobs(Role::User, 200, 60);
+    let mut model = jobs(RoleName::USER, 200, 60);
     press(&mut model, "j");
     let (lines, (_, y)) = seen(&mut model);
     assert!(lines[usize::from(y)].contains("! failed") && lines[3].contains("│ State   ! failed"));
@@ -123,7 +123,7 @@ fn large_screens_have_the_steps_beside_the_table() {
 
 #[test]
 fn the_list_goes_on_by_itself_and_the_selection_stays() {
-    let mut model = jobs(Role::User, 80, 24);
+    let mut model = jobs(RoleName::USER, 80, 24);
     press(&mut model, "j");
     let mut list = some_jobs();
     list[0].percent = 90;
@@ -145,7 +145,7 @@ fn the_list_goes_on_by_itself_and_the_selection_stays() {
 
 #[test]
 fn cancelling_asks_first() {
-    let mut model = jobs(Role::User, 80, 24);
+    let mut model = jobs(RoleName::USER, 80, 24);
     assert!(press(&mut model, "x").is_empty());
     assert!(text(&mut model).contains("Cancel vm.start of db?"));
     assert!(press(&mut model, "n").is_empty());
@@ -163,7 +163,7 @@ fn cancelling_asks_first() {
 
 #[test]
 fn what_is_undone_is_done_again() {
-    let mut model = jobs(Role::User, 80, 24);
+    let mut model = jobs(RoleName::USER, 80, 24);
     press(&mut model, "R");
     assert!(toast(&model).starts_with("Only what failed"));
     assert_eq!(press(&mut model, "jR"), ["Do(job.retry {\"id\":8})"]);
@@ -172,7 +172,7 @@ fn what_is_undone_is_done_again() {
 
 #[test]
 fn a_job_leads_to_its_vm() {
-    let mut model = jobs(Role::User, 80, 24);
+    let mut model = jobs(RoleName::USER, 80, 24);
     press(&mut model, "v");
     assert_eq!(model.front().map(|e| e.word), Some("vms"));
     assert_eq!(selected(&mut model), "db");
@@ -183,17 +183,17 @@ fn a_job_leads_to_its_vm() {
 
 #[test]
 fn everybodys_only_for_those_who_may() {
-    let mut model = jobs(Role::User, 80, 24);
+    let mut model = jobs(RoleName::USER, 80, 24);
     assert!(press(&mut model, "a").is_empty());
     assert_eq!(toast(&model), "Your role shows you your own jobs only.");
-    let mut model = jobs(Role::Admin, 80, 24);
+    let mut model = jobs(RoleName::ADMIN, 80, 24);
     let follow = ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"];
     assert_eq!(press(&mut model, "a"), follow);
 }
 
 #[test]
 fn long_details_scroll_and_escape_leads_back() {
-    let mut model = jobs(Role::User, 40, 12);
+    let mut model = jobs(RoleName::USER, 40, 12);
     let mut list = some_jobs();
     let first = list[1].steps[0].clone();
     list[1].steps = (0..30).map(|i| JobStep { step: format!("step {i}"), ..first.clone() }).collect();
@@ -213,7 +213,7 @@ fn long_details_scroll_and_escape_leads_back() {
 #[test]
 fn an_empty_page_says_what_will_be_there() {
     for (cols, rows) in [(40, 12), (80, 24), (200, 60)] {
-        let mut model = model(Role::User, cols, rows);
+        let mut model = model(RoleName::USER, cols, rows);
         press(&mut model, "3");
         assert!(text(&mut model).contains("Looking for jobs…"));
         update(&mut model, Msg::Vms { all: false, list: vec![] });
@@ -226,7 +226,7 @@ fn an_empty_page_says_what_will_be_there() {
 #[test]
 fn nothing_from_outside_reaches_the_terminal_raw() {
     for (cols, rows) in [(40, 12), (80, 24), (200, 60)] {
-        let mut model = jobs(Role::User, cols, rows);
+        let mut model = jobs(RoleName::USER, cols, rows);
         let evil = "\u{1b}[2J\u{202e}\u{9b}31m";
         let mut list = some_jobs();
         for job in &mut list {

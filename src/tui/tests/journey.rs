@@ -74,7 +74,7 @@ impl House {
         let portal = Portal::open(config, store, Arc::new(driver.clone())).await.unwrap();
         let old = portal.ensure_admin().await.unwrap().unwrap();
         let from = "127.0.0.1".parse().unwrap();
-        let who = portal.login_password("admin", old.clone(), from).await.unwrap();
+        let who = portal.login(from).password("admin", old.clone()).await.principal().unwrap();
         let new = String::from("seven brown foxes").into();
         portal.perform(&who, AccountPasswd { old: Some(old), new }).await.unwrap();
         let start = AccountSet { key: Setting::Start, value: "vms".into() };
@@ -320,12 +320,8 @@ async fn what_others_do_is_seen_as_it_happens() {
     seat.press("\x1b[Z").await;
     seat.see("this one").await;
     // Another connection comes while one looks.
-    let other = house.portal.login_password(
-        "admin",
-        String::from("seven brown foxes").into(),
-        "192.0.2.7".parse().unwrap(),
-    );
-    let other = other.await.unwrap();
+    let mut other = house.portal.login("192.0.2.7".parse().unwrap());
+    let other = other.password("admin", String::from("seven brown foxes").into()).await.principal().unwrap();
     seat.see("192.0.2.7").await;
     seat.press("Gd").await;
     seat.see("End your connection from 192.0.2.7").await;

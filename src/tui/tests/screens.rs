@@ -165,7 +165,7 @@ fn where_there_is_no_room_beside_the_detail_fills_the_page() {
 #[test]
 fn an_empty_page_says_what_to_press() {
     for (cols, rows) in SIZES {
-        let mut model = model(Role::User, cols, rows);
+        let mut model = model(RoleName::USER, cols, rows);
         assert!(seen(&mut model).0.join("\n").contains("Looking for VMs…"));
         update(&mut model, Msg::Vms { all: false, list: vec![] });
         let text = seen(&mut model).0.join("\n");
@@ -182,7 +182,7 @@ fn an_empty_page_says_what_to_press() {
 
 #[test]
 fn many_rows_scroll_with_the_selection() {
-    let mut model = model(Role::User, 80, 24);
+    let mut model = model(RoleName::USER, 80, 24);
     let list: Vec<_> =
         (0..100).map(|i| (vm(i, &format!("vm{i:02}"), "alice", VmState::Stopped), None)).collect();
     update(&mut model, Msg::Vms { all: false, list });
@@ -260,7 +260,7 @@ fn without_colour_there_is_none_and_states_still_differ() {
 
 #[test]
 fn nothing_from_a_vm_reaches_the_terminal_raw() {
-    let mut model = model(Role::User, 120, 40);
+    let mut model = model(RoleName::USER, 120, 40);
     let mut evil = vm(1, "web1", "alice", VmState::Error);
     for field in [&mut evil.image, &mut evil.plan, &mut evil.ssh_user] {
         *field = "\u{1b}[2J\u{202e}x".into();
@@ -281,7 +281,7 @@ fn every_page_says_the_same_in_every_theme_and_fits_every_size() {
     use crate::model::preferences::Palette;
     use crate::tui::theme::Theme;
     for (cols, rows) in [(40, 12), (80, 24), (120, 40), (200, 60)] {
-        let mut model = model(Role::Admin, cols, rows);
+        let mut model = model(RoleName::ADMIN, cols, rows);
         update(&mut model, Msg::Vms { all: false, list: some_vms() });
         update(&mut model, Msg::Begun(vec![job(7, "vm.start", &some_vms()[1].0, JobState::Running, 45)]));
         for page in ["1", "2", "3", "4", "5", "6"] {

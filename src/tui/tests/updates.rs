@@ -163,7 +163,7 @@ fn everybodys_only_for_those_who_may() {
     let mut model = with_vms(80, 24);
     press(&mut model, "a");
     assert_eq!(toast(&model), "Your role shows you your own VMs only.");
-    let mut model = super::model(Role::Admin, 80, 24);
+    let mut model = super::model(RoleName::ADMIN, 80, 24);
     assert_eq!(
         press(&mut model, "a"),
         ["Follow(frame.vms: vm.follow true)", "Follow(frame.jobs: job.follow true)"]

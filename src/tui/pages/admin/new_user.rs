@@ -8,7 +8,7 @@ use super::WORD;
 use super::users::{self, Heard};
 use crate::action::user::{NewAccount, UserNew};
 use crate::error::{Error, Result};
-use crate::model::Role;
+use crate::model::RoleName;
 use crate::term::keys::Key;
 use crate::tui::app::{Mood, Msg};
 use crate::tui::effect::{Effect, Task};
@@ -39,7 +39,7 @@ enum Field {
 #[derive(Debug)]
 pub struct NewUser {
     name: Input,
-    role: Role,
+    role: RoleName,
     key: Input,
     focus: Field,
     sent: bool,
@@ -52,7 +52,7 @@ impl Default for NewUser {
     fn default() -> Self {
         NewUser {
             name: Input::default(),
-            role: Role::User,
+            role: RoleName::USER,
             key: Input::holding(LONGEST_KEY),
             focus: Field::Name,
             sent: false,
@@ -85,13 +85,14 @@ impl NewUser {
         };
         self.sent = true;
         let key = Some(self.key.text().trim().to_owned()).filter(|k| !k.is_empty());
-        let new = UserNew { name, role: self.role.to_string(), key };
+        let new = UserNew { name, role: self.role.clone(), key };
         vec![Effect::Do(Task::new(new, |made| Msg::news(FORM, Answer(made))))]
     }
 
     fn other_role(&mut self) {
-        let at = Role::ALL.iter().position(|r| *r == self.role).unwrap_or(0);
-        self.role = Role::ALL.get((at + 1) % Role::ALL.len()).copied().unwrap_or(Role::User);
+        let roles = &RoleName::BUILT_IN;
+        let at = roles.iter().position(|r| *r == self.role).unwrap_or(0);
+        self.role = roles.get((at + 1) % roles.len()).cloned().unwrap_or(RoleName::USER);
     }
 
     #[allow(clippy::wildcard_enum_match_arm)]

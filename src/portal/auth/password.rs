@@ -1,17 +1,12 @@
-//! Letting people in. The work done, and the answer, are the same for a name
-//! that does not exist as for one that does.
-
-use std::net::IpAddr;
+//! Passwords: what may be chosen, and how they are kept and checked.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::Portal;
-use super::principal::Principal;
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, EventDraft, Outcome, Severity, User};
+use crate::model::User;
+use crate::portal::Portal;
 
 /// Argon2id's cost: the second choice of RFC 9106 §4 scaled to about 50 ms on
 /// one core of a present machine: 32 MiB, 3 passes, 1 lane.
@@ -79,26 +74,6 @@ pub fn one_time_password() -> Zeroizing<String> {
 }
 
 impl Portal {
-    /// Checks a password. None: not let in, and no word on why.
-    pub async fn login_password(
-        &self,
-        name: &str,
-        password: Zeroizing<String>,
-        from: IpAddr,
-    ) -> Option<Principal> {
-        match self.check_password(name, password).await {
-            Ok(Some(user)) => self.admit(user, None, from, "password").await,
-            Ok(None) => {
-                self.refuse(name, from, "password").await;
-                None
-            }
-            Err(e) => {
-                tracing::error!(error = %e, "a password could not be checked");
-                None
-            }
-        }
-    }
-
     /// The account, if the password is its own. Costs the same for every name.
     pub async fn check_password(&self, name: &str, password: Zeroizing<String>) -> Result<Option<User>> {
         let found = self.store().credentials(name.to_owned()).await?;
@@ -122,71 +97,6 @@ impl Portal {
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<String> {
         let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || hash_password(&password)).await?
-    }
-
-    /// Whether a signature by that key would let that account in. Nothing is decided here.
-    pub async fn would_accept_key(&self, name: &str, fingerprint: String) -> bool {
-        let found = self.store().key_of(name.to_owned(), fingerprint).await;
-        matches!(found, Ok(Some((user, _))) if user.enabled)
-    }
-
-    /// Lets in whoever has *proved* to hold the key. None: not let in.
-    pub async fn login_key(&self, name: &str, fingerprint: String, from: IpAddr) -> Option<Principal> {
-        match self.store().key_of(name.to_owned(), fingerprint).await {
-            Ok(Some((user, key))) if user.enabled => self.admit(user, Some(key.id), from, "publickey").await,
-            Ok(_) => {
-                self.refuse(name, from, "publickey").await;
-                None
-            }
-            Err(e) => {
-                tracing::error!(error = %e, "a key could not be checked");
-                None
-            }
-        }
-    }
-
-    async fn admit(
-        &self,
-        user: User,
-        key_id: Option<i64>,
-        from: IpAddr,
-        method: &'static str,
-    ) -> Option<Principal> {
-        let limit = self.config().ssh.max_sessions_per_user;
-        let session = match self.sessions().open(user.id, &user.name, from, limit) {
-            Ok(session) => session,
-            Err(e) => {
-                tracing::info!(user = user.name, "{e}");
-                self.refuse(&user.name, from, method).await;
-                return None;
-            }
-        };
-        let draft = EventDraft {
-            category: Category::Authentication,
-            action: "session.login",
-            outcome: Outcome::Success,
-            severity: Severity::Info,
-            actor: user.name.clone(),
-            actor_id: Some(user.id),
-            source_ip: Some(from.to_string()),
-            target: None,
-            session: Some(session.id.clone()),
-            message: format!("{} signed in.", user.name),
-            details: json!({ "method": method, "key": key_id }),
-        };
-        if let Err(e) = self.record_login(draft, user.id, key_id).await {
-            // A login that cannot be written down does not happen.
-            tracing::error!(error = %e, "a login is refused");
-            self.sessions().close(&session);
-            return None;
-        }
-        self.count_login(true);
-        Some(Principal::new(user, session))
-    }
-
-    async fn refuse(&self, name: &str, from: IpAddr, method: &'static str) {
-        self.count_login(false);
-        self.record_refused_login(name, from, method).await;
     }
 }
 

@@ -11,6 +11,7 @@ use super::words::words;
 use crate::error::{Code, Error};
 use crate::model::group::GroupName;
 use crate::model::name::is_label;
+use crate::model::time::span;
 use crate::model::{Time, User, text};
 
 words! {
@@ -293,6 +294,21 @@ pub enum Reach {
     Shared(i64),
     /// Everybody's.
     All,
+}
+
+/// In a few words; empty if nothing is demanded.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = Vec::new();
+        if self.second_factor {
+            all.push(String::from("second factor"));
+        }
+        if !self.password_login {
+            all.push(String::from("no passwords"));
+        }
+        all.extend(self.max_session_s.map(|s| format!("sessions of {}", span(s))));
+        f.write_str(&all.join(", "))
+    }
 }
 
 /// An account, with what it may do at this moment.

@@ -95,12 +95,6 @@ words! {
     }
 }
 
-impl Default for Scope {
-    fn default() -> Self {
-        Scope::None
-    }
-}
-
 impl FromStr for Scope {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self, Error> {
@@ -117,7 +111,7 @@ pub struct Rights(BTreeMap<Permission, Scope>);
 impl Rights {
     /// How far that permission reaches.
     pub fn scope(&self, permission: Permission) -> Scope {
-        self.0.get(&permission).copied().unwrap_or_default()
+        self.0.get(&permission).copied().unwrap_or(Scope::None)
     }
 
     /// Sets how far a permission reaches.
@@ -131,7 +125,7 @@ impl Rights {
     /// Adds what others have: each permission reaches as far as the further one.
     pub fn add(&mut self, others: &Rights) {
         for (permission, scope) in &others.0 {
-            let mine = self.0.entry(*permission).or_default();
+            let mine = self.0.entry(*permission).or_insert(Scope::None);
             *mine = (*mine).max(*scope);
         }
     }

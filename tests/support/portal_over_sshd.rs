@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         return hashes(std::env::args().nth(2).and_then(|s| s.parse().ok()).unwrap_or(5));
     }
     // The same runtime as the program's own.
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(Path::new(&file)))
+    twarga::cli::runtime()?.block_on(serve(Path::new(&file)))
 }
 
 /// Prints how many passwords a second all cores together hash, who do nothing else.

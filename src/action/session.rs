@@ -139,9 +139,11 @@ impl Action for SessionShow {
 pub struct SessionKill {
     /// As `session ls` shows it
     #[arg(value_name = "ID", required_unless_present = "user")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Every connection of this account, but the one that asks
     #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserName>,
 }
 

@@ -10,6 +10,7 @@ mod jobs;
 pub mod keys;
 pub(crate) mod machine;
 mod monitor;
+mod people;
 mod principal;
 mod ready;
 mod reconcile;
@@ -59,6 +60,7 @@ struct Inner {
     jobs: jobs::Jobs,
     counters: Counters,
     strangers: events::StrangerBudget,
+    registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
@@ -117,6 +119,7 @@ impl Portal {
                 jobs: jobs::Jobs::default(),
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
+                registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
                 published: watch::channel(Arc::default()).0,

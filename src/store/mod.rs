@@ -4,9 +4,11 @@
 
 mod damage;
 mod events;
+mod invitations;
 mod jobs;
 mod meta;
 mod migrate;
+mod people;
 mod preferences;
 mod roles;
 mod users;
@@ -22,8 +24,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::error::{Code, Error, Result};
 
 pub use events::EventFilter;
+pub use invitations::{NewInvitation, NewReset, TokenHash};
 pub use jobs::JobDraft;
 pub use migrate::SCHEMA_VERSION;
+pub use people::{NewMember, UserChange};
 pub use users::{Credentials, NewKey, NewUser};
 pub use vms::{BootRecord, NewVm};
 

@@ -26,6 +26,16 @@ fn role(c: &Connection, name: &RoleName) -> Result<(Rights, Policy)> {
     Ok((rights.unwrap_or_default(), policy))
 }
 
+/// What a role grants; none if there is no such role.
+pub(super) fn rights_of(c: &Connection, name: &RoleName) -> Result<Option<Rights>> {
+    let known = "SELECT EXISTS (SELECT 1 FROM roles WHERE name = ?1 AND grants IS NOT NULL)";
+    let custom: bool = c.prepare_cached(known)?.query_row([name.as_str()], |r| r.get(0))?;
+    if !custom && name.built_in().is_none() {
+        return Ok(None);
+    }
+    Ok(Some(role(c, name)?.0))
+}
+
 /// An account with what it may do: by its own role, and by what it is granted beside.
 pub(super) fn standing_of(c: &Connection, user: User) -> Result<Standing> {
     let (mut rights, mut policy) = role(c, &user.role)?;
@@ -46,5 +56,10 @@ impl Store {
     /// The account of that number, with its rights of this moment.
     pub async fn standing(&self, user_id: i64) -> Result<Option<Standing>> {
         self.read(move |c| by_id(c, user_id)?.map(|user| standing_of(c, user)).transpose()).await
+    }
+
+    /// What a role grants; none if there is no such role.
+    pub async fn role_rights(&self, name: RoleName) -> Result<Option<Rights>> {
+        self.read(move |c| rights_of(c, &name)).await
     }
 }

@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! password   what may be chosen, how it is kept and checked
+//! newcomer   those who come for an account, or for another password
 //! ```
 //!
 //! Every way in leads through [`Login::proven`]: what holds for all of them (is
 //! the account enabled, how many connections has it) is asked there and nowhere else.
 
+mod newcomer;
 mod password;
 
 use std::net::IpAddr;
@@ -21,6 +23,7 @@ use super::principal::Principal;
 use crate::error::Result;
 use crate::model::{Category, EventDraft, Outcome, Severity, User};
 
+pub use newcomer::{Errand, MOST_TRIES, Newcomer, Promise, Registrations, Ticket};
 pub use password::{
     LONGEST_PASSWORD, SHORTEST_PASSWORD, check_new_password, hash_password, one_time_password,
 };
@@ -34,6 +37,8 @@ pub struct Login {
     portal: Portal,
     from: IpAddr,
     passwords: u32,
+    /// Somebody's errand was refused, and that is written down.
+    turned_away: bool,
 }
 
 /// What a proof came to.
@@ -66,7 +71,7 @@ struct Proof {
 impl Portal {
     /// A connection from there, that has shown nothing yet.
     pub fn login(&self, from: IpAddr) -> Login {
-        Login { portal: self.clone(), from, passwords: 0 }
+        Login { portal: self.clone(), from, passwords: 0, turned_away: false }
     }
 }
 
@@ -82,7 +87,7 @@ impl Login {
             return Verdict::No;
         }
         self.passwords += 1;
-        match self.portal.check_password(name, password).await {
+        match self.portal.check_login(name, password).await {
             Ok(Some(user)) => self.proven(Proof { user, method: "password", key_id: None }).await,
             Ok(None) => self.refuse(name, "password").await,
             Err(e) => {

@@ -151,9 +151,10 @@ impl Portal {
         &self,
         name: &'static str,
         session: &Session,
-        details: serde_json::Value,
+        key: Option<&str>,
     ) -> Result<()> {
-        if !self.inner.strangers.take(Time::now()).0 {
+        let (write, dropped) = self.inner.strangers.take(Time::now());
+        if !write {
             return Ok(());
         }
         let draft = EventDraft {
@@ -167,7 +168,7 @@ impl Portal {
             target: None,
             session: Some(session.id.clone()),
             message: String::from("A newcomer was let in."),
-            details,
+            details: json!({ "key": key, "not_written_before": dropped }),
         };
         self.record(draft, None).await.map(|_| ())
     }

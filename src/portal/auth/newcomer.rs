@@ -197,8 +197,8 @@ impl Login {
                 return None;
             }
         };
-        let details = json!({ "key": key.as_ref().map(|k| &k.fingerprint) });
-        if let Err(e) = self.portal.record_newcomer(errand.name(), &session, details).await {
+        let shown = key.as_ref().map(|k| k.fingerprint.as_str());
+        if let Err(e) = self.portal.record_newcomer(errand.name(), &session, shown).await {
             tracing::error!(error = %e, "a newcomer could not be written down");
             self.portal.sessions().close(&session);
             return None;

@@ -99,6 +99,9 @@ codes! {
     HasVms              "user.has_vms"          Conflict     "";
     NoRegistration      "registration.closed"   Conflict     "`[registration] mode` in the configuration says how people come by an account.";
     BadToken            "token.invalid"         Conflict     "Ask whoever gave it to you for another one.";
+    RoleInUse           "role.in_use"           Conflict     "";
+    RoleBuiltIn         "role.built_in"         Conflict     "Make one of your own: `role new NAME --like ROLE`.";
+    GroupCycle          "group.cycle"           Conflict     "";
     JobState            "job.state"             Conflict     "`job show ID` tells how it ended.";
     MustChangePassword  "account.must_change_password" Forbidden "Sign in with a terminal, or run `account passwd`, and choose a password first.";
     Forbidden           "forbidden"             Forbidden    "Ask an administrator for the permission.";

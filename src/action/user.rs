@@ -4,12 +4,12 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use super::Switch;
+use super::role::switch;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
 use crate::model::{Category, Permission, Person, RoleName, Time, User};
 use crate::portal::{Action, Cx, Target, auth, keys};
-use crate::store::{NewMember, NewReset, NewUser as Draft, UserChange};
+use crate::store::{NewReset, NewUser as Draft, UserChange};
 
 /// How long a token for another password may be used, seconds.
 const RESET_WITHIN: u64 = 3600;
@@ -29,9 +29,6 @@ pub struct UserNew {
     #[arg(long, value_name = "KEY|-")]
     #[serde(skip)]
     pub key: Option<String>,
-    /// What it begins with, if not what everybody does
-    #[arg(long, value_parser = super::credits)]
-    pub credits: Option<f64>,
 }
 
 /// An account that was made.
@@ -75,9 +72,7 @@ impl Action for UserNew {
             password_hash,
             key,
         };
-        let member = NewMember { user: draft, group_id: None, credits: self.credits };
-        let made = cx.portal.store().members_insert(vec![member]).await?;
-        let user = made.into_iter().next().ok_or_else(|| Error::internal("no account was made"))?;
+        let user = cx.portal.store().user_insert(draft).await?;
         Ok(NewAccount { user, one_time_password: password })
     }
 }
@@ -157,6 +152,7 @@ impl Action for UserDisable {
     async fn run(self, cx: &Cx) -> Result<User> {
         let user = change(cx, UserChange { enabled: Some(false), ..UserChange::default() }).await?;
         cx.portal.end_sessions_of(user.id);
+        cx.portal.rights_changed();
         Ok(user)
     }
 }
@@ -197,11 +193,11 @@ pub struct UserSet {
     #[arg(long)]
     pub role: Option<RoleName>,
     /// Whether it may sign in with a password: on, off
-    #[arg(long)]
-    pub password_login: Option<Switch>,
+    #[arg(long, value_name = "ON|OFF", value_parser = switch)]
+    pub password_login: Option<bool>,
     /// Whether it must choose another password first: on, off
-    #[arg(long)]
-    pub must_change: Option<Switch>,
+    #[arg(long, value_name = "ON|OFF", value_parser = switch)]
+    pub must_change: Option<bool>,
 }
 
 impl Action for UserSet {
@@ -221,10 +217,11 @@ impl Action for UserSet {
         let wanted = UserChange {
             role: self.role,
             enabled: None,
-            password_login: self.password_login.map(Switch::is_on),
-            must_change: self.must_change.map(Switch::is_on),
+            password_login: self.password_login,
+            must_change: self.must_change,
         };
         let user = change(cx, wanted).await?;
+        cx.portal.rights_changed();
         person(cx, user.id).await
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod event;
+pub mod group;
 pub mod health;
 pub mod image;
 pub mod invitation;
@@ -27,7 +28,7 @@ pub use job::{Job, JobState};
 pub use name::VmName;
 pub use plan::{Plan, Size};
 pub use preferences::{Preferences, Setting};
-pub use role::{Grant, Permission, Policy, Rights, Role, RoleName, Scope, Standing};
+pub use role::{Grant, Permission, Policy, Reach, Rights, Role, RoleName, Scope, Standing};
 pub use session::SessionInfo;
 pub use time::Time;
 pub use user::{Person, SshKey, User};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::group::GroupName;
 use crate::model::{RoleName, Time};
 
 /// An account.
@@ -39,8 +40,8 @@ pub struct Person {
     pub vms: u32,
     /// Its connections now.
     pub sessions: u32,
-    /// The groups that it is in itself.
-    pub groups: Vec<String>,
+    /// The groups that it is in.
+    pub groups: Vec<GroupName>,
     /// Roles that it is granted beside its own, at this moment.
     pub granted: Vec<RoleName>,
 }

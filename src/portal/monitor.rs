@@ -16,7 +16,7 @@ use super::Portal;
 use crate::driver::{DomainStats, DriverEvent};
 use crate::error::{Code, Error};
 use crate::model::health::Counters;
-use crate::model::{Check, Gauges, Health, Published, Status, Time, VmState};
+use crate::model::{Check, Gauges, Health, Published, Reach, Status, Time, VmState};
 
 /// Samples that are kept for the charts.
 const HISTORY: usize = 120;
@@ -159,7 +159,7 @@ impl Portal {
         gauges.active_sessions = self.sessions().list().len() as u64;
         gauges.startups = self.inner.startups.load(std::sync::atomic::Ordering::Relaxed);
         gauges.jobs_active = self.jobs_active();
-        let vms = self.store().vms(None).await.unwrap_or_default();
+        let vms = self.store().vms(Reach::All).await.unwrap_or_default();
         for (slot, state) in gauges.vms.iter_mut().zip(VmState::ALL) {
             *slot = vms.iter().filter(|vm| vm.state == state).count() as u64;
         }
@@ -179,7 +179,7 @@ impl Portal {
         };
         let vcpus: HashMap<Uuid, u32> = self
             .store()
-            .vms(None)
+            .vms(Reach::All)
             .await
             .unwrap_or_default()
             .into_iter()

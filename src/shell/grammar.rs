@@ -6,7 +6,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, catalogue, enter, event, host, job, key, session, user, vm};
+use crate::action::{
+    account, catalogue, enter, event, group, host, invite, job, key, role, session, user, user_import, vm,
+};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -64,6 +66,15 @@ pub enum Command {
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
+    /// Invitations, by which people make themselves an account (for admins)
+    #[command(subcommand)]
+    Invite(InviteVerb),
+    /// What accounts may do (for admins)
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// Classes and teams that share machines (for admins)
+    #[command(subcommand)]
+    Group(GroupVerb),
     /// The machine below (for admins)
     #[command(subcommand)]
     Host(HostVerb),
@@ -98,6 +109,9 @@ pub enum VmVerb {
     Ssh(enter::VmSsh),
     Console(enter::VmConsole),
     Stats(vm::VmStats),
+    Share(group::VmShare),
+    Unshare(group::VmUnshare),
+    Shares(group::VmShares),
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,8 +173,45 @@ pub enum EventVerb {
 #[allow(missing_docs)]
 pub enum UserVerb {
     New(user::UserNew),
+    Import(user_import::UserImport),
     Ls(user::UserLs),
     Show(user::UserShow),
+    Set(user::UserSet),
+    Disable(user::UserDisable),
+    Enable(user::UserEnable),
+    PasswdReset(user::UserPasswdReset),
+    Rm(user::UserRm),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum InviteVerb {
+    New(invite::InviteNew),
+    Ls(invite::InviteLs),
+    Rm(invite::InviteRm),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum RoleVerb {
+    Ls(role::RoleLs),
+    Show(role::RoleShow),
+    New(role::RoleNew),
+    Set(role::RoleSet),
+    Rm(role::RoleRm),
+    Grant(role::RoleGrant),
+    Revoke(role::RoleRevoke),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum GroupVerb {
+    Ls(group::GroupLs),
+    Show(group::GroupShow),
+    New(group::GroupNew),
+    Rm(group::GroupRm),
+    Add(group::GroupAdd),
+    Remove(group::GroupRemove),
 }
 
 #[derive(Debug, Subcommand)]

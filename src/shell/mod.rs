@@ -8,6 +8,8 @@ mod follow;
 pub mod grammar;
 mod help;
 mod lines;
+mod newcomer;
+mod people;
 mod render;
 mod run;
 mod tail;
@@ -23,6 +25,7 @@ use crate::term::{Ended, Stdio};
 pub use ask::choose_password;
 pub use capture::{Kind, Said, capture, kind};
 pub use lines::{complete, interactive, piped};
+pub use newcomer::welcome;
 pub use render::{Render, table};
 
 /// Where words are executed for somebody.

@@ -4,6 +4,7 @@
 
 mod damage;
 mod events;
+mod groups;
 mod invitations;
 mod jobs;
 mod meta;

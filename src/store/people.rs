@@ -1,7 +1,9 @@
 //! Accounts changed and removed by those who run the place, and made many at once.
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{OptionalExtension, Transaction};
 
+use super::groups::groups_of;
+use super::roles::{grants, must_exist};
 use super::users::{USER, by_id, insert_user, keep_an_admin, user};
 use super::{NewUser, Store};
 use crate::error::{Code, Error, Result};
@@ -54,10 +56,6 @@ pub(super) fn insert_member(t: &Transaction<'_>, new: &NewMember) -> Result<User
     Ok(made)
 }
 
-fn words(c: &Connection, sql: &str, user_id: i64) -> Result<Vec<String>> {
-    Ok(c.prepare_cached(sql)?.query_map([user_id], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
-}
-
 impl Store {
     /// Makes accounts: all of them or none.
     ///
@@ -70,9 +68,10 @@ impl Store {
     /// Changes an account. `passwords`: whether they are taken.
     ///
     /// # Errors
-    /// `account.last_admin` if no administrator could sign in then.
+    /// `role.not_found`; `account.last_admin` if no administrator could sign in then.
     pub async fn user_change(&self, id: i64, change: UserChange, passwords: bool) -> Result<User> {
         self.write(move |t| {
+            change.role.iter().try_for_each(|role| must_exist(t, role))?;
             keep_an_admin(t, passwords, |t| {
                 let sql = format!(
                     "UPDATE users SET role = coalesce(?2, role), enabled = coalesce(?3, enabled),
@@ -94,7 +93,9 @@ impl Store {
     /// `user.has_vms`; `account.last_admin` if no administrator could sign in then.
     pub async fn user_delete(&self, id: i64, passwords: bool) -> Result<()> {
         self.write(move |t| {
-            let vms = words(t, "SELECT name FROM vms WHERE owner_id = ?1 ORDER BY name", id)?;
+            let sql = "SELECT name FROM vms WHERE owner_id = ?1 ORDER BY name";
+            let vms: Vec<String> =
+                t.prepare_cached(sql)?.query_map([id], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
             if !vms.is_empty() {
                 let owner = by_id(t, id)?.ok_or_else(gone)?.name;
                 let named: Vec<_> = vms.iter().take(NAMED).map(|vm| format!("{vm}.{owner}")).collect();
@@ -121,16 +122,7 @@ impl Store {
             let (has_password, password_login, keys, vms) = c
                 .prepare_cached(sql)?
                 .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
-            let groups = "SELECT g.name FROM groups g JOIN group_members m ON m.group_id = g.id
-                WHERE m.user_id = ?1 ORDER BY g.name";
-            let granted = "SELECT role, expires_at FROM role_grants WHERE user_id = ?1 ORDER BY role";
-            let now = Time::now().millis();
-            let granted = c
-                .prepare_cached(granted)?
-                .query_map([id], |r| Ok((r.get::<_, String>(0)?, r.get::<_, Option<i64>>(1)?)))?
-                .filter(|row| !matches!(row, Ok((_, Some(until))) if *until <= now))
-                .map(|row| row.map(|(role, _)| role))
-                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let granted = grants(c, id)?.into_iter().map(|g| g.role).collect();
             Ok(Some(Person {
                 user,
                 has_password,
@@ -138,18 +130,9 @@ impl Store {
                 keys,
                 vms,
                 sessions: 0,
-                groups: words(c, groups, id)?,
-                granted: granted.iter().map(|role| role.parse()).collect::<Result<_>>()?,
+                groups: groups_of(c, id)?,
+                granted,
             }))
-        })
-        .await
-    }
-
-    /// The number of the group of that name.
-    pub async fn group_number(&self, name: String) -> Result<Option<i64>> {
-        self.read(move |c| {
-            let sql = "SELECT id FROM groups WHERE name = ?1";
-            Ok(c.prepare_cached(sql)?.query_row([name], |r| r.get(0)).optional()?)
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::roles::standing_of;
+use super::roles::{must_exist, standing_of};
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::{Event, EventDraft, RoleName, SshKey, Standing, Time, User};
@@ -93,6 +93,7 @@ fn insert_key(t: &rusqlite::Transaction<'_>, user_id: i64, new: &NewKey) -> Resu
 
 /// Makes an account, with its first key if it has one. Its number was nobody's before.
 pub(super) fn insert_user(t: &rusqlite::Transaction<'_>, new: &NewUser) -> Result<User> {
+    must_exist(t, &new.role)?;
     let sql = format!(
         "INSERT INTO users (id, name, role, password_hash, must_change_password, created_at)
          VALUES (1 + max(coalesce((SELECT max(id) FROM users), 0),
@@ -119,13 +120,19 @@ pub(super) fn insert_user(t: &rusqlite::Transaction<'_>, new: &NewUser) -> Resul
     Ok(made)
 }
 
-/// Administrators who can sign in: `passwords` says whether passwords are taken at all.
-fn admins(t: &rusqlite::Transaction<'_>, passwords: bool) -> Result<u32> {
-    let sql = "SELECT count(*) FROM users u WHERE u.enabled AND u.role = 'admin' AND (
-            EXISTS (SELECT 1 FROM ssh_keys k WHERE k.user_id = u.id)
-            OR (?1 AND u.password_hash IS NOT NULL AND u.password_login
-                AND coalesce((SELECT password_login FROM roles WHERE name = u.role), 1)))";
-    Ok(t.prepare_cached(sql)?.query_row([passwords], |r| r.get(0))?)
+/// Whether an administrator can sign in: `passwords` says whether they are taken at all.
+fn has_admin(t: &rusqlite::Transaction<'_>, passwords: bool) -> Result<bool> {
+    let sql = format!(
+        "SELECT {USER}, EXISTS (SELECT 1 FROM ssh_keys k WHERE k.user_id = u.id),
+            password_hash IS NOT NULL AND password_login
+         FROM users u WHERE enabled AND role = 'admin' ORDER BY 8 DESC, 9 DESC"
+    );
+    let mut statement = t.prepare_cached(&sql)?;
+    let mut rows = statement.query_map([], |r| Ok((user(r)?, r.get::<_, bool>(7)?, r.get::<_, bool>(8)?)))?;
+    rows.try_fold(false, |found, row| {
+        let (user, has_key, has_password) = row?;
+        Ok(found || has_key || (passwords && has_password && standing_of(t, user)?.policy.password_login))
+    })
 }
 
 /// Makes a change, unless it would take the last administrator's way in.
@@ -137,9 +144,9 @@ pub(super) fn keep_an_admin<T>(
     passwords: bool,
     change: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
-    let before = admins(t, passwords)?;
+    let before = has_admin(t, passwords)?;
     let done = change(t)?;
-    if before > 0 && admins(t, passwords)? == 0 {
+    if before && !has_admin(t, passwords)? {
         return Err(Error::new(Code::LastAdmin, "Then no administrator could sign in any more."));
     }
     Ok(done)

@@ -65,6 +65,8 @@ fn me() -> Account {
         since: Time::from_millis(1_784_000_000_000),
         keys: 2,
         vms: 5,
+        groups: Vec::new(),
+        grants: Vec::new(),
     }
 }
 

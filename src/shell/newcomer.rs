@@ -201,12 +201,12 @@ async fn line_of_input(stdio: &mut Stdio) -> Result<Zeroizing<String>> {
     let mut all = Zeroizing::new(Vec::with_capacity(LONGEST));
     while !all.contains(&b'\n') {
         match stdio.input.recv().await {
-            Some(Input::Data(bytes)) => all.extend_from_slice(bytes.get(..LONGEST.min(bytes.len())).unwrap_or_default()),
+            Some(Input::Data(bytes)) if all.len() + bytes.len() > LONGEST => {
+                return Err(Error::usage("That line is too long."));
+            }
+            Some(Input::Data(bytes)) => all.extend_from_slice(&bytes),
             Some(Input::Eof) | None => break,
             Some(Input::Resize(_) | Input::Signal(_)) => {}
-        }
-        if all.len() > LONGEST {
-            return Err(Error::usage("That line is too long."));
         }
     }
     let line = all.split(|b| *b == b'\n').next().unwrap_or_default();

@@ -180,7 +180,8 @@ impl Error {
         struct Document<'a> {
             error: Body<'a>,
         }
-        let body = Body { code: self.code.as_str(), message: &self.message, hint: &self.hint, lines: &self.lines };
+        let body =
+            Body { code: self.code.as_str(), message: &self.message, hint: &self.hint, lines: &self.lines };
         serde_json::to_string(&Document { error: body }).unwrap_or_else(|_| String::from("{}"))
     }
 }

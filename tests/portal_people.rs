@@ -336,7 +336,8 @@ async fn of_two_with_one_use_left_exactly_one_joins() {
                     // Some find it used up at the door already.
                     let login = format!("invite+{}", *token);
                     let newcomer = p.login(HERE).come_in(Errand::of(&login).unwrap(), None).await?;
-                    let made = newcomer.make_account(user(&format!("r{round}n{i}")), Some(secret(PASSWORD))).await;
+                    let made =
+                        newcomer.make_account(user(&format!("r{round}n{i}")), Some(secret(PASSWORD))).await;
                     p.sessions().close(newcomer.session());
                     made.ok()
                 })

@@ -152,7 +152,9 @@ async fn a_token_that_is_worth_nothing_looks_like_a_name_that_nobody_has() {
     db.execute("UPDATE invitations SET expires_at = 1 WHERE used = 0", []).unwrap();
     let unknown = portal.run(&key, "nobody", &["bob"]).await;
     let with_password = portal.run_with_password(PASSWORD, "nobody", &["bob"]).await;
-    for login in [&used, &expired, "invite+garbage", "invite+", "reset+garbage", "reset+", "register", "invite"] {
+    for login in
+        [&used, &expired, "invite+garbage", "invite+", "reset+garbage", "reset+", "register", "invite"]
+    {
         for (out, as_of) in [
             (portal.run(&key, login, &["bob"]).await, &unknown),
             (portal.run_with_password(PASSWORD, login, &["bob"]).await, &with_password),
@@ -276,8 +278,7 @@ async fn a_class_is_invited_and_imported_by_one_command() {
     let list = "name,group\r\nanna,class7\r\nbert,class7\r\n";
     let out = portal.run_with(&admin, "boss", &["user", "import"], list.as_bytes()).await;
     assert_eq!(status(&out), 0, "{}", stderr(&out));
-    let row: Vec<String> =
-        stdout(&out).lines().nth(1).unwrap().split(',').map(str::to_owned).collect();
+    let row: Vec<String> = stdout(&out).lines().nth(1).unwrap().split(',').map(str::to_owned).collect();
     assert_eq!(row[..3], ["anna", "user", "class7"]);
     let out = portal.run_with_password(&row[3], "anna", &["whoami"]).await;
     assert_eq!(stdout(&out), "anna\n", "{}", stderr(&out));

@@ -88,7 +88,8 @@ impl Mistakes {
             return Ok(());
         }
         self.0.sort();
-        let lines = self.0.iter().take(TOLD).map(|(line, what)| format!("line {line}: {}", text::short(what, 200)));
+        let lines =
+            self.0.iter().take(TOLD).map(|(line, what)| format!("line {line}: {}", text::short(what, 200)));
         let mut lines: Vec<String> = lines.collect();
         if self.0.len() > TOLD {
             lines.push(format!("and {} more", self.0.len() - TOLD));
@@ -127,7 +128,9 @@ fn read(list: &[u8], mistakes: &mut Mistakes) -> Result<Vec<Row>> {
         let field = std::str::from_utf8(field).map_err(|_| bad_list("its first line is not UTF-8", SAVE))?;
         let column = COLUMNS.iter().position(|c| c.eq_ignore_ascii_case(field));
         match column {
-            Some(column) if columns.contains(&column) => mistakes.add(1, format!("the column “{field}” stands twice")),
+            Some(column) if columns.contains(&column) => {
+                mistakes.add(1, format!("the column “{field}” stands twice"))
+            }
             Some(column) => columns.push(column),
             None => mistakes.add(1, format!("there is no column “{field}”, but name, role, group and key")),
         }
@@ -141,12 +144,13 @@ fn read(list: &[u8], mistakes: &mut Mistakes) -> Result<Vec<Row>> {
         return Ok(rows);
     }
     let mut record = ByteRecord::new();
+    let mut lines = Lines { list, at: 0, line: 1 };
     loop {
         let more = reader.read_byte_record(&mut record).map_err(|_| bad_list("a line is broken", SAVE))?;
         if !more {
             return Ok(rows);
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
         if rows.len() + mistakes.0.len() >= MOST {
             let why = format!("it has more than {MOST} lines");
             return Err(bad_list(&why, "Send it in parts."));
@@ -156,6 +160,26 @@ fn read(list: &[u8], mistakes: &mut Mistakes) -> Result<Vec<Row>> {
             Ok(None) => {}
             Err(what) => mistakes.add(line, what),
         }
+    }
+}
+
+/// Which line a record stands in. The reader counts those that it skips, empty
+/// ones, to the record after them.
+struct Lines<'a> {
+    list: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn line_of(&mut self, byte: u64) -> u64 {
+        let from = usize::try_from(byte).unwrap_or(usize::MAX);
+        let empty = self.list.iter().skip(from).take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let to = from.saturating_add(empty);
+        let passed = self.list.get(self.at..to).unwrap_or_default();
+        self.line += passed.iter().filter(|b| **b == b'\n').count() as u64;
+        self.at = to;
+        self.line
     }
 }
 
@@ -244,7 +268,10 @@ impl Action for UserImport {
         let groups = look(cx, &rows, &mut mistakes).await?;
         mistakes.none()?;
         if rows.is_empty() {
-            return Err(bad_list("nobody is in it", "Its first line names the columns: name,role,group,key."));
+            return Err(bad_list(
+                "nobody is in it",
+                "Its first line names the columns: name,role,group,key.",
+            ));
         }
         let mut made = Vec::with_capacity(rows.len());
         let mut members = Vec::with_capacity(rows.len());

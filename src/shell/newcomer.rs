@@ -30,7 +30,8 @@ struct Wish {
 fn wish(command: &[u8]) -> Result<Wish> {
     let words = grammar::words(command)?;
     Wish::try_parse_from(words).map_err(|_| {
-        Error::usage("That cannot be understood.").hint("Give the name that your account shall have, and nothing else.")
+        Error::usage("That cannot be understood.")
+            .hint("Give the name that your account shall have, and nothing else.")
     })
 }
 
@@ -60,7 +61,8 @@ async fn account(newcomer: &Newcomer, stdio: &mut Stdio, wish: Wish) -> Result<(
         true => walk(newcomer, stdio, wish.name).await?,
         false => {
             let name = wish.name.ok_or_else(|| {
-                Error::usage("The name for the account is missing.").hint("`ssh … NAME`, or ask ssh for a terminal with `-t`.")
+                Error::usage("The name for the account is missing.")
+                    .hint("`ssh … NAME`, or ask ssh for a terminal with `-t`.")
             })?;
             let name: UserName = name.parse()?;
             // A key that was shown is better than what may stand on standard input.
@@ -90,7 +92,8 @@ async fn account(newcomer: &Newcomer, stdio: &mut Stdio, wish: Wish) -> Result<(
 /// Name, then password or key.
 async fn walk(newcomer: &Newcomer, stdio: &mut Stdio, wished: Option<String>) -> Result<User> {
     let portal = text::short(&newcomer.portal().config().name, 60);
-    let _ = stdio.writer.out(format!("Welcome to {portal}. Three answers, and you have an account.\n\n")).await;
+    let _ =
+        stdio.writer.out(format!("Welcome to {portal}. Three answers, and you have an account.\n\n")).await;
     let mut keys = Keys::new();
     let name = ask_name(newcomer, stdio, &mut keys, wished).await?;
     if let Some(key) = newcomer.key() {
@@ -129,7 +132,9 @@ async fn ask_name(
     for _ in 0..TRIES {
         let name = match wished.take() {
             Some(name) => name,
-            None => ask_line(stdio, keys, "What shall your account be called? ", false).await?.trim().to_owned(),
+            None => {
+                ask_line(stdio, keys, "What shall your account be called? ", false).await?.trim().to_owned()
+            }
         };
         match newcomer.check_name(&name).await {
             Err(e) if matches!(e.code, Code::BadName | Code::Exists) => {
@@ -155,7 +160,10 @@ async fn password(newcomer: &Newcomer, stdio: &mut Stdio, name: &str, wish: Wish
     if wish.json {
         return document(stdio, &user).await;
     }
-    let words = format!("The password of {} is changed, and its connections are ended. Sign in with it.\n", user.name);
+    let words = format!(
+        "The password of {} is changed, and its connections are ended. Sign in with it.\n",
+        user.name
+    );
     let _ = stdio.writer.out(words).await;
     Ok(())
 }
@@ -180,7 +188,12 @@ fn gave_up() -> Error {
     Error::new(Code::Cancelled, "Nothing is changed.")
 }
 
-async fn ask_line(stdio: &mut Stdio, keys: &mut Keys, prompt: &str, hidden: bool) -> Result<Zeroizing<String>> {
+async fn ask_line(
+    stdio: &mut Stdio,
+    keys: &mut Keys,
+    prompt: &str,
+    hidden: bool,
+) -> Result<Zeroizing<String>> {
     ask::line(stdio, keys, prompt, hidden).await.ok_or_else(gave_up)
 }
 
@@ -213,8 +226,9 @@ async fn line_of_input(stdio: &mut Stdio) -> Result<Zeroizing<String>> {
     let line = std::str::from_utf8(line).map_err(|_| Error::usage("Standard input is not UTF-8."))?;
     let line = line.trim_end_matches('\r');
     if line.is_empty() {
-        return Err(Error::usage("A password is missing.")
-            .hint("Come with a key, ask ssh for a terminal with `-t`, or give the password on standard input."));
+        return Err(Error::usage("A password is missing.").hint(
+            "Come with a key, ask ssh for a terminal with `-t`, or give the password on standard input.",
+        ));
     }
     Ok(Zeroizing::new(line.to_owned()))
 }

@@ -44,13 +44,18 @@ impl Shell<'_> {
         if !action.yes {
             // Who is not there need not be confirmed.
             let person = self.perform(UserShow { name: action.name.clone() }).await?;
-            let question = format!("Remove the account {}, with its keys ({})?", person.user.name, person.keys);
+            let question =
+                format!("Remove the account {}, with its keys ({})?", person.user.name, person.keys);
             if self.input_is_commands || !ask::confirm(self.stdio, &question).await? {
                 return Err(Error::new(Code::Cancelled, "The account stays."));
             }
         }
         let user = self.perform(action).await?;
-        if self.json { self.document(&user).await } else { self.say(format!("{} is gone.\n", user.name)).await }
+        if self.json {
+            self.document(&user).await
+        } else {
+            self.say(format!("{} is gone.\n", user.name)).await
+        }
     }
 
     pub(super) async fn invite(&mut self, verb: InviteVerb) -> Result<Flow> {

@@ -115,9 +115,8 @@ async fn end(handle: &Handle, to: &ChannelWriteHalf<Msg>, ended: Ended) {
         }
         Ended::Signal { name, core_dumped, message } => {
             let signal = Sig::Custom(name);
-            let _ = handle
-                .exit_signal_request(to.id(), signal, core_dumped, message, String::from("en"))
-                .await;
+            let _ =
+                handle.exit_signal_request(to.id(), signal, core_dumped, message, String::from("en")).await;
         }
     }
     let _ = to.eof().await;

@@ -13,7 +13,8 @@ use crate::model::{Event, EventDraft, Invitation, InvitationState, Permission, R
 /// SHA-256 of a token.
 pub type TokenHash = [u8; 32];
 
-const INVITATION: &str = "SELECT i.id, i.role, g.name, i.credits, i.uses, i.used, u.name, i.created_at, i.expires_at,
+const INVITATION: &str =
+    "SELECT i.id, i.role, g.name, i.credits, i.uses, i.used, u.name, i.created_at, i.expires_at,
     i.created_by, i.group_id
     FROM invitations i JOIN users u ON u.id = i.created_by LEFT JOIN groups g ON g.id = i.group_id";
 

@@ -100,13 +100,8 @@ pub(super) fn insert_user(t: &rusqlite::Transaction<'_>, new: &NewUser) -> Resul
                          coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'highest_user'), 0)),
                  ?1, ?2, ?3, ?4, ?5) RETURNING {USER}"
     );
-    let values = (
-        &new.name,
-        new.role.as_str(),
-        &new.password_hash,
-        new.must_change_password,
-        Time::now().millis(),
-    );
+    let values =
+        (&new.name, new.role.as_str(), &new.password_hash, new.must_change_password, Time::now().millis());
     let made = t.query_row(&sql, values, user).map_err(|e| {
         if is_duplicate(&e) {
             Error::new(Code::Exists, format!("There is an account called “{}” already.", new.name))

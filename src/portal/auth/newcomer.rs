@@ -114,9 +114,8 @@ impl Registrations {
     /// # Errors
     /// `quota`
     fn take(&self, from: IpAddr, total: u32, of_one: u32) -> Result<Instant> {
-        let too_many = || {
-            Error::new(Code::Quota, "Too many accounts were made lately.").hint("Try again in an hour.")
-        };
+        let too_many =
+            || Error::new(Code::Quota, "Too many accounts were made lately.").hint("Try again in an hour.");
         let (now, from) = (Instant::now(), network(from));
         let mut made = self.0.lock().map_err(|_| Error::internal("registrations poisoned"))?;
         while made.front().is_some_and(|(at, _)| now.duration_since(*at) >= HOUR) {
@@ -185,7 +184,8 @@ impl Login {
             return None;
         }
         let sessions = self.portal.sessions();
-        let here = |s: &Arc<Session>| s.user_id == errand.number() && network(s.source_ip) == network(self.from);
+        let here =
+            |s: &Arc<Session>| s.user_id == errand.number() && network(s.source_ip) == network(self.from);
         let of_one = self.portal.config().registration.per_hour_per_ip as usize;
         if errand == Errand::Register && sessions.list().iter().filter(|s| here(s)).count() >= of_one {
             return None;
@@ -359,7 +359,11 @@ impl Newcomer {
     }
 
     /// The event of what they came for.
-    fn event(&self, action: &'static str, did: &'static str) -> impl FnOnce(&User) -> EventDraft + Send + 'static {
+    fn event(
+        &self,
+        action: &'static str,
+        did: &'static str,
+    ) -> impl FnOnce(&User) -> EventDraft + Send + 'static {
         let (session, source_ip) = (self.session.id.clone(), self.session.source_ip.to_string());
         let key = self.key.as_ref().map(|k| k.fingerprint.clone());
         move |user: &User| EventDraft {

@@ -110,11 +110,7 @@ impl Portal {
         Ok(Some(c.user))
     }
 
-    async fn credentials_for(
-        &self,
-        name: &str,
-        password: Zeroizing<String>,
-    ) -> Result<Option<Credentials>> {
+    async fn credentials_for(&self, name: &str, password: Zeroizing<String>) -> Result<Option<Credentials>> {
         let found = self.store().credentials(name.to_owned()).await?;
         let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
         let decoy = self.inner.decoy_hash.clone();
@@ -176,13 +172,21 @@ mod tests {
     #[test]
     fn passwords_that_may_not_be_chosen() {
         let long = "x1y2".repeat(400);
-        let guessed = ["aaaaaaaaaaaaaaa", "alice-alice-1", "mypassword1", "Passw0rd123!", "qwertyuiop[]", "20011117-2001"];
+        let guessed = [
+            "aaaaaaaaaaaaaaa",
+            "alice-alice-1",
+            "mypassword1",
+            "Passw0rd123!",
+            "qwertyuiop[]",
+            "Summer2024!",
+        ];
         for bad in ["", "short", "\u{1f98a}\u{1f98a}", &long].into_iter().chain(guessed) {
             let e = check_new_password(bad, "alice").unwrap_err();
             assert_eq!(e.code, Code::BadPassword);
             assert!(bad.is_empty() || !e.to_string().contains(bad), "{e}");
         }
-        for good in ["seven brown foxes", "alle meine entchen schwimmen", "日本語の長い合い言葉です"] {
+        for good in ["seven brown foxes", "alle meine entchen schwimmen", "日本語の長い合い言葉です"]
+        {
             assert!(check_new_password(good, "alice").is_ok(), "{good}");
         }
     }

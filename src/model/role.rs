@@ -11,6 +11,7 @@ use super::words::words;
 use crate::error::{Code, Error};
 use crate::model::group::GroupName;
 use crate::model::name::is_label;
+use crate::model::time::span;
 use crate::model::{Time, User, text};
 
 words! {
@@ -94,12 +95,6 @@ words! {
     }
 }
 
-impl Default for Scope {
-    fn default() -> Self {
-        Scope::None
-    }
-}
-
 impl FromStr for Scope {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self, Error> {
@@ -116,7 +111,7 @@ pub struct Rights(BTreeMap<Permission, Scope>);
 impl Rights {
     /// How far that permission reaches.
     pub fn scope(&self, permission: Permission) -> Scope {
-        self.0.get(&permission).copied().unwrap_or_default()
+        self.0.get(&permission).copied().unwrap_or(Scope::None)
     }
 
     /// Sets how far a permission reaches.
@@ -130,7 +125,7 @@ impl Rights {
     /// Adds what others have: each permission reaches as far as the further one.
     pub fn add(&mut self, others: &Rights) {
         for (permission, scope) in &others.0 {
-            let mine = self.0.entry(*permission).or_default();
+            let mine = self.0.entry(*permission).or_insert(Scope::None);
             *mine = (*mine).max(*scope);
         }
     }
@@ -293,6 +288,21 @@ pub enum Reach {
     Shared(i64),
     /// Everybody's.
     All,
+}
+
+/// In a few words; empty if nothing is demanded.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = Vec::new();
+        if self.second_factor {
+            all.push(String::from("second factor"));
+        }
+        if !self.password_login {
+            all.push(String::from("no passwords"));
+        }
+        all.extend(self.max_session_s.map(|s| format!("sessions of {}", span(s))));
+        f.write_str(&all.join(", "))
+    }
 }
 
 /// An account, with what it may do at this moment.

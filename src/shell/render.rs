@@ -12,8 +12,8 @@ use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
-    Event, Grant, Image, Job, Permission, Plan, Policy, Preferences, Published, Role, Scope, SessionInfo,
-    Setting, SshKey, Time, User, Vm, VmState,
+    Event, Grant, Image, Job, Permission, Plan, Preferences, Published, Role, Scope, SessionInfo, Setting,
+    SshKey, Time, User, Vm, VmState,
 };
 
 /// Something that people can read.
@@ -314,18 +314,6 @@ impl Render for User {
     }
 }
 
-fn demands(policy: Policy) -> Vec<String> {
-    let mut all = Vec::new();
-    if policy.second_factor {
-        all.push(String::from("second factor"));
-    }
-    if !policy.password_login {
-        all.push(String::from("no passwords"));
-    }
-    all.extend(policy.max_session_s.map(|s| format!("sessions of {}", span(s))));
-    all
-}
-
 impl Render for Vec<Role> {
     fn text(&self) -> String {
         let row = |r: &Role| {
@@ -342,7 +330,7 @@ impl Render for Vec<Role> {
                     .collect::<Vec<_>>()
                     .join("; "),
             };
-            vec![r.name.to_string(), r.users.to_string(), demands(r.policy).join(", "), what]
+            vec![r.name.to_string(), r.users.to_string(), r.policy.to_string(), what]
         };
         table(&["ROLE", "USERS", "DEMANDS", "PERMISSIONS"], &self.iter().map(row).collect::<Vec<_>>())
     }
@@ -354,7 +342,7 @@ impl Render for Role {
             ("name", self.name.to_string()),
             ("built in", if self.built_in { "yes" } else { "no" }.to_owned()),
             ("accounts", self.users.to_string()),
-            ("demands", demands(self.policy).join(", ")),
+            ("demands", self.policy.to_string()),
         ]);
         let rows: Vec<_> =
             self.permissions.iter().map(|(p, scope)| vec![p.to_string(), scope.to_string()]).collect();

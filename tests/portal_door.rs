@@ -17,7 +17,8 @@ use twarga::action::host::{HostFollow, HostShow};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
-use twarga::action::user::{UserLs, UserNew, UserShow};
+use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
+use twarga::action::user::{UserLs, UserNew, UserReset2fa, UserShow};
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
 use twarga::error::Code;
@@ -128,6 +129,12 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || Whoami {}).await;
     t.same("done", || AccountShow {}).await;
     t.same("done", || passwd(PASSWORD, "nine purple toads")).await;
+    t.same("done", || TotpShow {}).await;
+    t.same("done", || TotpEnable { text: false }).await;
+    t.same("account.code", || TotpConfirm { code: vec![String::from("no code")] }).await;
+    let proof = || Zeroizing::new(String::from("not it"));
+    t.same("account.code", || TotpBackupCodes { proof: proof() }).await;
+    t.same("account.password", || TotpDisable { proof: proof() }).await;
     t.same("done", || PlanLs {}).await;
     t.same("done", || PlanLimits {}).await;
     t.same("done", || ImageLs {}).await;
@@ -149,6 +156,8 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| UserLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
+    let reset = ["forbidden", "forbidden", "not_found"];
+    t.row(reset, |_| UserReset2fa { name: "alice".parse().unwrap() }).await;
 
     t.row(["done"; 3], |by| KeyAdd { key: vec![keys[by as usize].clone()] }).await;
     let of_alice = portal.portal.perform(&alice, KeyLs {}).await.unwrap()[0].id;

@@ -10,5 +10,6 @@ pub mod host;
 pub mod job;
 pub mod key;
 pub mod session;
+pub mod totp;
 pub mod user;
 pub mod vm;

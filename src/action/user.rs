@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
 use crate::model::{Category, Permission, RoleName, User};
 use crate::portal::{Action, Cx, Target, auth, keys};
@@ -105,5 +105,40 @@ impl Action for UserShow {
 
     async fn run(self, cx: &Cx) -> Result<User> {
         Ok(cx.user()?.clone())
+    }
+}
+
+/// Take the second factor off an account, whose owner has lost it
+#[derive(Debug, Args, Serialize)]
+pub struct UserReset2fa {
+    /// Its name
+    pub name: UserName,
+}
+
+impl Action for UserReset2fa {
+    const NAME: &'static str = "user.reset_2fa";
+    const PERMISSION: Permission = Permission::UserWrite;
+    const CATEGORY: Category = Category::Iam;
+    type Output = ();
+
+    fn target(&self) -> Target {
+        Target::User(self.name.clone())
+    }
+
+    async fn run(self, cx: &Cx) -> Result<()> {
+        let user = cx.user()?;
+        let store = cx.portal.store();
+        let (mine, theirs) = (store.standing(cx.who.user_id()).await?, store.standing(user.id).await?);
+        // Who may do more is not weakened by who may do less.
+        if !mine.zip(theirs).is_some_and(|(mine, theirs)| mine.rights.cover(&theirs.rights)) {
+            return Err(Error::new(Code::Forbidden, format!("“{}” may do more than you.", user.name)));
+        }
+        match store.totp_delete(user.id).await? {
+            true => Ok(()),
+            false => {
+                let message = format!("“{}” has no second factor.", user.name);
+                Err(Error::new(Code::NotFound, message))
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, catalogue, enter, event, host, job, key, session, user, vm};
+use crate::action::{account, catalogue, enter, event, host, job, key, session, totp, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -145,6 +145,19 @@ pub enum AccountVerb {
     Passwd(account::AccountPasswd),
     Prefs(account::AccountPrefs),
     Set(account::AccountSet),
+    /// The second factor: codes of an authenticator app
+    #[command(subcommand)]
+    Totp(TotpVerb),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum TotpVerb {
+    Enable(totp::TotpEnable),
+    Confirm(totp::TotpConfirm),
+    Disable(totp::TotpDisable),
+    BackupCodes(totp::TotpBackupCodes),
+    Show(totp::TotpShow),
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,6 +174,8 @@ pub enum UserVerb {
     New(user::UserNew),
     Ls(user::UserLs),
     Show(user::UserShow),
+    #[command(name = "reset-2fa")]
+    Reset2fa(user::UserReset2fa),
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,7 +24,7 @@ impl Shell<'_> {
     }
 
     /// Performs an action and gives its output as the answer.
-    async fn give<A>(&mut self, action: A) -> Result<Flow>
+    pub(super) async fn give<A>(&mut self, action: A) -> Result<Flow>
     where
         A: Action,
         A::Output: Serialize + Render,
@@ -243,6 +243,12 @@ impl Shell<'_> {
             }
             UserVerb::Ls(a) => self.give(a).await,
             UserVerb::Show(a) => self.give(a).await,
+            UserVerb::Reset2fa(a) => {
+                let name = a.name.clone();
+                self.perform(a).await?;
+                self.remark(&format!("{name} has no second factor any more.")).await;
+                if self.json { self.say("{}\n").await } else { Ok(DONE) }
+            }
         }
     }
 
@@ -250,6 +256,7 @@ impl Shell<'_> {
         match verb {
             AccountVerb::Show(a) => self.give(a).await,
             AccountVerb::Passwd(_) => self.passwd().await,
+            AccountVerb::Totp(verb) => self.totp(verb).await,
             AccountVerb::Prefs(a) => self.give(a).await,
             AccountVerb::Set(a) => {
                 let setting = a.key;
@@ -281,7 +288,7 @@ impl Shell<'_> {
     }
 
     /// Everything on standard input.
-    async fn standard_input(&mut self) -> Result<String> {
+    pub(super) async fn standard_input(&mut self) -> Result<String> {
         if self.input_is_commands {
             return Err(Error::usage("Standard input holds the commands here.")
                 .hint("Give the text itself, in quotes."));

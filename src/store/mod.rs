@@ -9,6 +9,8 @@ mod meta;
 mod migrate;
 mod preferences;
 mod roles;
+mod sealed;
+mod second_factor;
 mod users;
 mod vms;
 
@@ -24,6 +26,8 @@ use crate::error::{Code, Error, Result};
 pub use events::EventFilter;
 pub use jobs::JobDraft;
 pub use migrate::SCHEMA_VERSION;
+pub use sealed::{LABEL, Place};
+pub use second_factor::{HashedCode, Totp};
 pub use users::{Credentials, NewKey, NewUser};
 pub use vms::{BootRecord, NewVm};
 

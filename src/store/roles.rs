@@ -39,7 +39,9 @@ pub(super) fn standing_of(c: &Connection, user: User) -> Result<Standing> {
         rights.add(&more);
         policy = policy.and(demanded);
     }
-    Ok(Standing { user, rights, policy })
+    let sql = "SELECT EXISTS (SELECT 1 FROM totp WHERE user_id = ?1 AND confirmed_at IS NOT NULL)";
+    let second_factor = c.prepare_cached(sql)?.query_row([user.id], |r| r.get(0))?;
+    Ok(Standing { user, rights, policy, second_factor })
 }
 
 impl Store {

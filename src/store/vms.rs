@@ -2,7 +2,6 @@
 
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::{JobDraft, Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
@@ -42,8 +41,8 @@ pub struct NewVm {
     pub ssh_user: String,
     /// Public half of its host key.
     pub host_key: String,
-    /// Private half.
-    pub host_key_private: Zeroizing<String>,
+    /// Private half, sealed.
+    pub host_key_private: String,
     /// The owner's cloud-init text.
     pub user_data: Option<String>,
     /// Words of the owner's choice.
@@ -59,8 +58,8 @@ pub struct BootRecord {
     pub vm: Vm,
     /// Which build of its image it was made from.
     pub image_digest: String,
-    /// Private half of its host key.
-    pub host_key_private: Zeroizing<String>,
+    /// Private half of its host key, sealed.
+    pub host_key_private: String,
     /// The owner's cloud-init text.
     pub user_data: Option<String>,
 }
@@ -120,7 +119,7 @@ fn insert(t: &rusqlite::Transaction<'_>, new: NewVm) -> Result<Vm> {
         new.ssh_port,
         new.ssh_user,
         new.host_key,
-        *new.host_key_private,
+        new.host_key_private,
         new.user_data,
         tags,
         new.credits_per_hour,
@@ -212,7 +211,7 @@ impl Store {
                 Ok(BootRecord {
                     vm,
                     image_digest: r.get(0)?,
-                    host_key_private: Zeroizing::new(r.get(1)?),
+                    host_key_private: r.get(1)?,
                     user_data: r.get(2)?,
                 })
             })?;

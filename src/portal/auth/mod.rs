@@ -94,6 +94,11 @@ impl Login {
         self.pending.as_ref().is_some_and(|proof| proof.user.name == name)
     }
 
+    /// What was shown for another name counts no more.
+    fn turn_to(&mut self, name: &str) {
+        self.pending = self.pending.take().filter(|proof| proof.user.name == name);
+    }
+
     /// Whether nobody gets in on this connection any more.
     pub fn is_over(&self) -> bool {
         self.codes >= CODES
@@ -105,6 +110,7 @@ impl Login {
             return Verdict::No;
         }
         self.passwords += 1;
+        self.turn_to(name);
         match self.portal.check_password(name, password).await {
             Ok(Some(user)) => self.proven(Proof { user, method: "password", key_id: None }).await,
             Ok(None) => self.refuse(name, "password").await,
@@ -126,6 +132,7 @@ impl Login {
         if self.is_over() {
             return Verdict::No;
         }
+        self.turn_to(name);
         match self.portal.store().key_of(name.to_owned(), fingerprint).await {
             Ok(Some((user, key))) => {
                 self.proven(Proof { user, method: "publickey", key_id: Some(key.id) }).await
@@ -141,7 +148,8 @@ impl Login {
     /// Somebody answers what they were asked after the first factor. It counts for
     /// the account that showed that, and for no other.
     pub async fn code(&mut self, name: &str, answer: &Zeroizing<String>) -> Verdict {
-        let Some(proof) = self.pending.take().filter(|p| p.user.name == name) else {
+        self.turn_to(name);
+        let Some(proof) = self.pending.take() else {
             return self.refuse(name, "code").await;
         };
         match self.portal.spend_answer(&proof.user, self.from, answer).await {

@@ -179,8 +179,9 @@ fn sftp(portal: &TestPortal, key: &Path, file: &Path) -> Command {
     let batch = portal.dir.path().join("sftp_batch");
     std::fs::write(&batch, format!("get /etc/hostname {}\n", file.display())).unwrap();
     let mut sftp = Command::new("sftp");
-    // `-b` switches prompts off.
-    sftp.args(portal.flags(key)).args(["-q", "-P", &portal.address.port().to_string(), "-o", "BatchMode=no"]);
+    // Not by `-b`, which switches questions off; and the first value counts.
+    sftp.args(["-o", "BatchMode=no", "-o", "NumberOfPasswordPrompts=1"]).args(portal.flags(key));
+    sftp.args(["-q", "-P", &portal.address.port().to_string()]);
     sftp.arg("alice+web1@127.0.0.1").stdin(std::fs::File::open(batch).unwrap());
     sftp.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     sftp

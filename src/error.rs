@@ -87,11 +87,16 @@ codes! {
     SessionNotFound     "session.not_found"     NotFound     "`session ls` shows yours.";
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
+    RoleNotFound        "role.not_found"        NotFound     "`role ls` shows what there is.";
+    GroupNotFound       "group.not_found"       NotFound     "`group ls` shows what there is; `account show` shows yours.";
     EventNotFound       "event.not_found"       NotFound     "`event ls` shows the latest.";
     Exists              "exists"                Conflict     "Choose another name.";
     VmBusy              "vm.busy"               Conflict     "`job ls` shows what it is doing; `job watch ID` waits for it.";
     VmState             "vm.state"              Conflict     "";
     VmNotRunning        "vm.not_running"        Conflict     "";
+    RoleInUse           "role.in_use"           Conflict     "";
+    RoleBuiltIn         "role.built_in"         Conflict     "Make one of your own: `role new NAME --like ROLE`.";
+    GroupCycle          "group.cycle"           Conflict     "";
     JobState            "job.state"             Conflict     "`job show ID` tells how it ended.";
     MustChangePassword  "account.must_change_password" Forbidden "Sign in with a terminal, or run `account passwd`, and choose a password first.";
     SecondFactorMissing "account.second_factor_missing" Forbidden "Sign in with a terminal, or run `account totp enable` and `account totp confirm CODE`, and set one up first.";

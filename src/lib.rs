@@ -7,7 +7,7 @@
 //! ```text
 //! model ← store, driver, image, guest ← portal ← action ← shell, tui ← ssh ← cli
 //!                                          └── http reads what the portal publishes
-//! error, config, term, algorithms, crash: below everything
+//! error, config, term, algorithms, memory, crash: below everything
 //! ```
 //!
 //! | place | what is there |

@@ -143,7 +143,10 @@ async fn without_the_key_it_neither_starts_nor_makes_another() {
     std::fs::rename(&file, &aside).unwrap();
     for words in [&["serve"][..], &["keys", "rotate"], &["backup", "b.tar"]] {
         let (status, said) = program(dir.path(), words);
-        assert!(status > 0 && said.contains("sealing key") && said.contains("from a backup"), "{words:?}: {said}");
+        assert!(
+            status > 0 && said.contains("sealing key") && said.contains("from a backup"),
+            "{words:?}: {said}"
+        );
         assert!(!file.exists(), "{words:?} made a key");
     }
     let (_, said) = program(dir.path(), &["doctor"]);
@@ -265,7 +268,10 @@ async fn planted_secrets_are_nowhere_after_a_full_run() {
     let archive = String::from_utf8_lossy(&archive).into_owned();
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let files = everything_in(&config.data_dir);
-    assert!(files.contains("alice") && archive.contains("alice") && !log.is_empty(), "the search itself works");
+    assert!(
+        files.contains("alice") && archive.contains("alice") && !log.is_empty(),
+        "the search itself works"
+    );
     let raw = data_encoding::BASE32_NOPAD.decode(app.secret.as_bytes()).unwrap();
     let [hex, base64] = [data_encoding::HEXLOWER.encode(&raw), data_encoding::BASE64.encode(&raw)];
     let mut secrets = vec![app.secret.clone(), hex, base64, host_key, String::from("PLANTED")];
@@ -274,9 +280,13 @@ async fn planted_secrets_are_nowhere_after_a_full_run() {
     for secret in secrets {
         let bare = secret.replace('-', "");
         for secret in [&secret, &bare] {
-            for (place, text) in
-                [("files", &files), ("log", &log), ("errors", &errors), ("backup", &archive), ("words", &said)]
-            {
+            for (place, text) in [
+                ("files", &files),
+                ("log", &log),
+                ("errors", &errors),
+                ("backup", &archive),
+                ("words", &said),
+            ] {
                 assert!(!text.contains(secret.as_str()), "{secret} is in the {place}");
             }
         }
@@ -300,7 +310,8 @@ async fn the_hosts_owner_takes_a_second_factor_off_and_that_is_told() {
     let (status, said) = program(dir.path(), &["user", "reset-2fa", "alice"]);
     assert!(status == 0 && said.contains("nothing to reset"), "{said}");
     assert_eq!(program(dir.path(), &["user", "reset-2fa", "nobody"]).0, 3);
-    let told = "SELECT count(*) FROM events WHERE action = 'user.reset_2fa' AND actor = 'host' AND target = 'alice'";
+    let told =
+        "SELECT count(*) FROM events WHERE action = 'user.reset_2fa' AND actor = 'host' AND target = 'alice'";
     assert_eq!(count(&database_in(dir.path()), told), 1);
     let portal = TestPortal::start_in(dir, Arc::new(MockDriver::new()), |_| {}).await;
     portal.sign_in("alice", PASSWORD).await;

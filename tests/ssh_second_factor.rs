@@ -77,11 +77,17 @@ async fn it_counts_when_it_is_confirmed_and_from_then_on() {
     let out = run(&["whoami"]).await;
     assert_kept_out(&out, "BatchMode");
     assert!(stderr(&out).contains("Permission denied (keyboard-interactive)"), "{}", stderr(&out));
-    assert_kept_out(&with_code(&portal, &key, &right, "alice", &["whoami"]).await, "the code it was confirmed with");
+    assert_kept_out(
+        &with_code(&portal, &key, &right, "alice", &["whoami"]).await,
+        "the code it was confirmed with",
+    );
     let next = code(&secret, 1);
     assert_eq!(stdout(&with_code(&portal, &key, &next, "alice", &["whoami"]).await), "alice\n");
     assert_kept_out(&with_code(&portal, &key, &next, "alice", &["whoami"]).await, "a code once more");
-    assert_kept_out(&with_code(&portal, &key, &code(&secret, 0), "alice", &["whoami"]).await, "a code before it");
+    assert_kept_out(
+        &with_code(&portal, &key, &code(&secret, 0), "alice", &["whoami"]).await,
+        "a code before it",
+    );
     let backup = codes[3].as_str().unwrap();
     let show = ["account", "totp", "show", "--json"];
     let shown = json(&with_code(&portal, &key, backup, "alice", &show).await);
@@ -95,7 +101,8 @@ async fn it_comes_after_a_password_and_after_a_key_by_every_method() {
     let (_, key, app) = alice(&portal).await;
     let none = Path::new("none");
     let base = ["BatchMode=no", "NumberOfPasswordPrompts=1"];
-    for methods in ["password,keyboard-interactive", "keyboard-interactive", "keyboard-interactive,password"] {
+    for methods in ["password,keyboard-interactive", "keyboard-interactive", "keyboard-interactive,password"]
+    {
         let preferred = format!("PreferredAuthentications={methods}");
         let options = [&base[..], &[preferred.as_str(), "PubkeyAuthentication=no"]].concat();
         let run = async |password: &str, code: &str| {
@@ -302,7 +309,9 @@ async fn a_code_counts_for_the_name_that_showed_the_first_factor() {
     let bob = portal.user("bob", "user").await;
     let bobs = App::set_up(&portal, &bob).await;
     // Bob's code after alice's key, for either of them.
-    for (login, code) in [("bob", bobs.fresh(&portal)), ("alice", bobs.fresh(&portal)), ("bob", app.fresh(&portal))] {
+    for (login, code) in
+        [("bob", bobs.fresh(&portal)), ("alice", bobs.fresh(&portal)), ("bob", app.fresh(&portal))]
+    {
         let mut wire = half_way(&portal, &key).await;
         wire.writer.packet(ask_interactively(login)).await.unwrap();
         wire.reader.next_of(&[msg::USERAUTH_PK_OK]).await.unwrap();
@@ -336,10 +345,15 @@ async fn three_wrong_codes_end_a_connection_and_ten_an_address_for_a_while() {
     else {
         panic!("let in by a key alone")
     };
-    assert!(partial_success && *remaining_methods == [MethodKind::KeyboardInteractive], "{remaining_methods:?}");
+    assert!(
+        partial_success && *remaining_methods == [MethodKind::KeyboardInteractive],
+        "{remaining_methods:?}"
+    );
     for _ in 0..3 {
         let asked = client.authenticate_keyboard_interactive_start("alice", None).await.unwrap();
-        assert!(matches!(&asked, Answer::InfoRequest { prompts, .. } if prompts[0].prompt == "Code: " && !prompts[0].echo));
+        assert!(
+            matches!(&asked, Answer::InfoRequest { prompts, .. } if prompts[0].prompt == "Code: " && !prompts[0].echo)
+        );
         let answer = client.authenticate_keyboard_interactive_respond(vec![app.wrong()]).await.unwrap();
         assert!(matches!(answer, Answer::Failure { .. }), "{answer:?}");
     }
@@ -508,7 +522,10 @@ async fn it_is_taken_off_by_the_password_and_by_administrators() {
     assert_eq!(status(&again), 4, "{}", stderr(&again));
     let renewed = json(&feed(&["account", "totp", "backup-codes", "--json"], PASSWORD).await);
     let backup = renewed["backup_codes"][0].as_str().unwrap();
-    assert_kept_out(&with_code(&portal, &key, &app.backup_codes[0], "alice", &["whoami"]).await, "an old backup code");
+    assert_kept_out(
+        &with_code(&portal, &key, &app.backup_codes[0], "alice", &["whoami"]).await,
+        "an old backup code",
+    );
     for (input, expected) in [("", 2), ("not it\n", 2), (backup, 2)] {
         let out = feed(&["account", "totp", "disable"], input).await;
         assert_eq!(status(&out), expected, "{input}: {}", stderr(&out));

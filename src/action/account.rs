@@ -5,7 +5,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, Permission, Preferences, Setting, Time, User};
+use crate::model::group::GroupName;
+use crate::model::{Category, Grant, Permission, Preferences, Reach, Setting, Time, User};
 use crate::portal::{Action, Cx, auth};
 
 /// Who you are
@@ -32,6 +33,10 @@ pub struct Me {
     pub keys: usize,
     /// VMs of the account.
     pub vms: usize,
+    /// Groups that it is in.
+    pub groups: Vec<GroupName>,
+    /// Roles that it is granted beside its own.
+    pub grants: Vec<Grant>,
 }
 
 async fn me(cx: &Cx) -> Result<Me> {
@@ -48,7 +53,9 @@ async fn me(cx: &Cx) -> Result<Me> {
         source_ip: session.source_ip.to_string(),
         since: session.since,
         keys: cx.portal.store().keys(id).await?.len(),
-        vms: cx.portal.store().vms(Some(id)).await?.len(),
+        vms: cx.portal.store().vms(Reach::Own(id)).await?.len(),
+        groups: cx.portal.store().standing(id).await?.map(|s| s.groups).unwrap_or_default(),
+        grants: cx.portal.store().role_grants(id).await?,
     })
 }
 

@@ -8,7 +8,7 @@ use tokio::io::DuplexStream;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::model::name::VmRef;
-use crate::model::{Category, Permission, Vm};
+use crate::model::{Category, Permission, Reach, Vm};
 use crate::portal::entry::Forward;
 use crate::portal::{Action, Cx, Target};
 
@@ -125,7 +125,7 @@ impl Action for SshConfig {
             portal_host,
             portal_port,
             portal_keys: cx.portal.keys().host_lines(),
-            vms: cx.portal.store().vms(Some(cx.who.user_id())).await?,
+            vms: cx.portal.store().vms(Reach::Own(cx.who.user_id())).await?,
         })
     }
 }

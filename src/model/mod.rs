@@ -2,6 +2,7 @@
 //! that the system is asked for the time and for its zones.
 
 pub mod event;
+pub mod group;
 pub mod health;
 pub mod image;
 pub mod job;
@@ -24,7 +25,7 @@ pub use job::{Job, JobState};
 pub use name::VmName;
 pub use plan::{Plan, Size};
 pub use preferences::{Preferences, Setting};
-pub use role::{Grant, Permission, Policy, Rights, Role, RoleName, Scope, Standing};
+pub use role::{Grant, Permission, Policy, Reach, Rights, Role, RoleName, Scope, Standing};
 pub use session::SessionInfo;
 pub use time::Time;
 pub use user::{SshKey, User};

@@ -32,6 +32,7 @@ use crate::image::Catalogue;
 use crate::model::{Event, Outcome, Published, RoleName, Time};
 use crate::store::{NewUser, Store};
 
+pub(crate) use door::covers;
 pub use door::{Action, Cx, Target};
 pub use keys::PortalKeys;
 pub use monitor::VmSample;
@@ -66,6 +67,8 @@ struct Inner {
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
+    /// Grows whenever somebody may do more or less than before.
+    rights_version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
     vm_samples: watch::Sender<Arc<HashMap<Uuid, VmSample>>>,
     /// Password hashes at once: each takes 32 MiB and a core.
@@ -126,6 +129,7 @@ impl Portal {
                 strangers: events::StrangerBudget::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
+                rights_version: watch::channel(0).0,
                 published: watch::channel(Arc::default()).0,
                 vm_samples: watch::channel(Arc::default()).0,
                 hashing: Semaphore::new(cores),
@@ -234,6 +238,18 @@ impl Portal {
 
     pub(crate) fn images(&self) -> &Catalogue {
         &self.inner.images
+    }
+
+    /// Says that somebody may do more or less than before: whoever follows
+    /// something looks again whether he may.
+    pub(crate) fn rights_changed(&self) {
+        self.inner.rights_version.send_modify(|v| *v += 1);
+        self.changed();
+    }
+
+    /// Wakes whenever somebody may do more or less than before.
+    pub(crate) fn rights_changes(&self) -> watch::Receiver<u64> {
+        self.inner.rights_version.subscribe()
     }
 
     fn changed(&self) {

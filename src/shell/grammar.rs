@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, catalogue, enter, event, host, job, key, session, totp, user, vm};
+use crate::action::{account, catalogue, enter, event, group, host, job, key, role, session, totp, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -64,6 +64,12 @@ pub enum Command {
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
+    /// What accounts may do (for admins)
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// Classes and teams that share machines (for admins)
+    #[command(subcommand)]
+    Group(GroupVerb),
     /// The machine below (for admins)
     #[command(subcommand)]
     Host(HostVerb),
@@ -98,6 +104,9 @@ pub enum VmVerb {
     Ssh(enter::VmSsh),
     Console(enter::VmConsole),
     Stats(vm::VmStats),
+    Share(group::VmShare),
+    Unshare(group::VmUnshare),
+    Shares(group::VmShares),
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,6 +185,29 @@ pub enum UserVerb {
     Show(user::UserShow),
     #[command(name = "reset-2fa")]
     Reset2fa(user::UserReset2fa),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum RoleVerb {
+    Ls(role::RoleLs),
+    Show(role::RoleShow),
+    New(role::RoleNew),
+    Set(role::RoleSet),
+    Rm(role::RoleRm),
+    Grant(role::RoleGrant),
+    Revoke(role::RoleRevoke),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum GroupVerb {
+    Ls(group::GroupLs),
+    Show(group::GroupShow),
+    New(group::GroupNew),
+    Rm(group::GroupRm),
+    Add(group::GroupAdd),
+    Remove(group::GroupRemove),
 }
 
 #[derive(Debug, Subcommand)]

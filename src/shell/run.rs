@@ -1,8 +1,8 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, SessionVerb, UserVerb,
-    VmVerb,
+    AccountVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, RoleVerb,
+    SessionVerb, UserVerb, VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
@@ -61,6 +61,8 @@ impl Shell<'_> {
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
             Command::User(verb) => self.user(verb).await,
+            Command::Role(verb) => self.role(verb).await,
+            Command::Group(verb) => self.group(verb).await,
             Command::Host(HostVerb::Show(a)) => {
                 let snapshot = self.perform(a).await?;
                 self.answer(&*snapshot).await
@@ -93,6 +95,9 @@ impl Shell<'_> {
             VmVerb::Resume(a) => self.change(a).await,
             VmVerb::Destroy(a) => self.vm_destroy(a).await,
             VmVerb::Ssh(a) => self.vm_ssh(a).await,
+            VmVerb::Share(a) => self.give(a).await,
+            VmVerb::Unshare(a) => self.give(a).await,
+            VmVerb::Shares(a) => self.give(a).await,
             VmVerb::Console(a) => {
                 let name = a.name.clone();
                 ask::needs_terminal(self.stdio, &format!("The console of “{name}”"))?;
@@ -250,6 +255,48 @@ impl Shell<'_> {
                 if self.json { self.say("{}\n").await } else { Ok(DONE) }
             }
         }
+    }
+
+    async fn role(&mut self, verb: RoleVerb) -> Result<Flow> {
+        match verb {
+            RoleVerb::Ls(a) => self.give(a).await,
+            RoleVerb::Show(a) => self.give(a).await,
+            RoleVerb::New(a) => self.give(a).await,
+            RoleVerb::Set(a) => self.give(a).await,
+            RoleVerb::Rm(a) => {
+                let done = format!("The role {} is gone.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
+            }
+            RoleVerb::Grant(a) => self.give(a).await,
+            RoleVerb::Revoke(a) => self.give(a).await,
+        }
+    }
+
+    async fn group(&mut self, verb: GroupVerb) -> Result<Flow> {
+        match verb {
+            GroupVerb::Ls(a) => self.give(a).await,
+            GroupVerb::Show(a) => self.give(a).await,
+            GroupVerb::New(a) => self.give(a).await,
+            GroupVerb::Rm(a) => {
+                if !a.yes {
+                    let question = format!("Remove the group {}, and what is shared with it?", a.name);
+                    if self.input_is_commands || !ask::confirm(self.stdio, &question).await? {
+                        return Err(Error::new(Code::Cancelled, "The group stays."));
+                    }
+                }
+                let done = format!("The group {} is gone.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
+            }
+            GroupVerb::Add(a) => self.give(a).await,
+            GroupVerb::Remove(a) => self.give(a).await,
+        }
+    }
+
+    /// What has nothing to show but that it is done: `{}` for programs.
+    async fn done(&mut self, words: &str) -> Result<Flow> {
+        if self.json { self.say("{}\n").await } else { self.say(format!("{words}\n")).await }
     }
 
     async fn account(&mut self, verb: AccountVerb) -> Result<Flow> {

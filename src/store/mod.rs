@@ -4,6 +4,7 @@
 
 mod damage;
 mod events;
+mod groups;
 mod jobs;
 mod meta;
 mod migrate;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::{Code, Error, Result};
+use crate::memory;
 
 pub use events::EventFilter;
 pub use jobs::JobDraft;
@@ -181,21 +183,16 @@ impl Store {
         .await?
     }
 
-    /// Gives back the pages that SQLite keeps in memory, for a time at which nobody
-    /// asks much: up to 2 MiB of each connection.
+    /// Gives back what SQLite keeps in memory, for a time at which nobody asks much:
+    /// up to 2 MiB of pages of each connection, and its statements, which lie strewn.
     pub async fn rest(&self) {
         let readers = Arc::clone(&self.readers);
         let resting = tokio::task::spawn_blocking(move || {
             let Ok(idle) = readers.idle.lock() else { return };
-            for connection in idle.iter() {
-                // What it cannot give back, it keeps.
-                let _ = connection.release_memory();
-            }
+            idle.iter().for_each(forget);
         });
         let _ = resting.await;
-        let _ = self.writer.try_send(Box::new(|connection| {
-            let _ = connection.release_memory();
-        }));
+        let _ = self.writer.try_send(Box::new(|connection| forget(connection)));
     }
 
     /// Writes a consistent copy of the database to `target` while others go on.
@@ -246,6 +243,7 @@ fn prepare(path: &Path) -> Result<Connection> {
 fn write_loop(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
     while let Some(job) = queue.blocking_recv() {
         job(&mut connection);
+        memory::before_waiting();
     }
 }
 
@@ -295,6 +293,13 @@ fn copy_to(source: &Connection, target: &Path) -> Result<()> {
         }
     }
     Err(Error::new(Code::DatabaseUnavailable, "The database is busy."))
+}
+
+/// Lets a connection forget what it can learn again.
+fn forget(connection: &Connection) {
+    connection.flush_prepared_statement_cache();
+    // What it cannot give back, it keeps.
+    let _ = connection.release_memory();
 }
 
 fn quick_check(connection: &Connection) -> Result<()> {

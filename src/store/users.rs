@@ -101,6 +101,7 @@ impl Store {
     /// `exists` if the name is taken.
     pub async fn user_insert(&self, new: NewUser) -> Result<User> {
         self.write(move |t| {
+            super::roles::must_exist(t, &new.role)?;
             let sql = format!(
                 "INSERT INTO users (name, role, password_hash, must_change_password, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5) RETURNING {USER}"

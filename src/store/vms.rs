@@ -3,10 +3,11 @@
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
 
+use super::groups::SHARED_WITH_1;
 use super::{JobDraft, Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
-use crate::model::{Job, Size, Time, Vm, VmState};
+use crate::model::{Job, Reach, Size, Time, Vm, VmState};
 
 /// Selects in the order that [`vm`] reads.
 const VM: &str = "SELECT v.id, v.name, u.name, v.owner_id, v.state, v.image, v.plan, v.vcpus, v.ram_mb, v.disk_gb,
@@ -189,11 +190,14 @@ impl Store {
         .await
     }
 
-    /// The machines of one account, or of all, by name.
-    pub async fn vms(&self, owner_id: Option<i64>) -> Result<Vec<Vm>> {
+    /// The machines that are reached so, by name.
+    pub async fn vms(&self, reach: Reach) -> Result<Vec<Vm>> {
         self.read(move |c| {
-            let sql = format!("{VM} WHERE ?1 IS NULL OR v.owner_id = ?1 ORDER BY v.name, u.name");
-            Ok(c.prepare_cached(&sql)?.query_map([owner_id], vm)?.collect::<rusqlite::Result<_>>()?)
+            let sql = format!(
+                "{VM} WHERE ?1 IS NULL OR v.owner_id = ?1 OR (?2 AND v.id IN ({SHARED_WITH_1}))
+                 ORDER BY v.name, u.name"
+            );
+            Ok(c.prepare_cached(&sql)?.query_map(reach.values(), vm)?.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

@@ -74,7 +74,7 @@ impl Overlay for AddKey {
         let Ok(answer) = news.downcast::<Answer>() else { return (Fate::Stay, Vec::new()) };
         self.sent = false;
         match answer.0 {
-            Ok(key) => (Fate::Close, keys::added(key)),
+            Ok(key) => (Fate::Close, keys::added(&key)),
             Err(e) => {
                 self.refused = Some(e);
                 (Fate::Stay, Vec::new())

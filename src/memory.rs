@@ -31,77 +31,6 @@ thread_local! {
     static ANSWERED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Asks the threads to put down what is kept for them, each before it waits next.
-/// The next [`give_back`] gives it back.
-pub fn ask_threads() {
-    ASKED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// For a thread that lives long, when it has nothing to do.
-pub fn before_waiting() {
-    let asked = ASKED.load(Ordering::Relaxed);
-    if ANSWERED.replace(asked) != asked {
-        let pieces = take_kept();
-        PUT_DOWN.lock().unwrap_or_else(PoisonError::into_inner).extend(pieces);
-    }
-}
-
-/// All that is kept for this thread: whoever asks for as much gets that first.
-fn take_kept() -> Vec<Vec<u8>> {
-    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
-        return Vec::new();
-    }
-    let sizes = (0..SIZES).flat_map(|n| [24 + 16 * n; KEPT]);
-    let mut pieces = Vec::with_capacity(SIZES * KEPT);
-    pieces.extend(sizes.map(Vec::with_capacity));
-    pieces
-}
-
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-/// Pieces of each size that glibc keeps for a thread (its tcache).
-const KEPT: usize = 7;
-/// The sizes: 24, 40, … 1032 bytes.
-const SIZES: usize = 64;
-
-/// How often threads were asked to put down what is kept for them.
-static ASKED: AtomicU32 = AtomicU32::new(0);
-/// What they put down, to be freed where nothing is kept.
-static PUT_DOWN: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-
-thread_local! {
-    /// Which time this thread did it last.
-    static ANSWERED: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Asks the threads to put down what is kept for them, each before it waits next.
-/// The next [`give_back`] gives it back.
-pub fn ask_threads() {
-    ASKED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// For a thread that lives long, when it has nothing to do.
-pub fn before_waiting() {
-    let asked = ASKED.load(Ordering::Relaxed);
-    if ANSWERED.replace(asked) != asked {
-        let pieces = take_kept();
-        PUT_DOWN.lock().unwrap_or_else(PoisonError::into_inner).extend(pieces);
-    }
-}
-
-/// All that is kept for this thread: whoever asks for as much gets that first.
-fn take_kept() -> Vec<Vec<u8>> {
-    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
-        return Vec::new();
-    }
-    let sizes = (0..SIZES).flat_map(|n| [24 + 16 * n; KEPT]);
-    let mut pieces = Vec::with_capacity(SIZES * KEPT);
-    pieces.extend(sizes.map(Vec::with_capacity));
-    pieces
-}
-
 /// From now on the process leaves no core dump, and no process of the same account
 /// can read its memory.
 pub fn keep_from_dumps() {
@@ -113,6 +42,32 @@ pub fn keep_from_dumps() {
     if let Err(e) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         tracing::warn!(error = %e, "others of this account may read the portal's memory");
     }
+}
+
+/// Asks the threads to put down what is kept for them, each before it waits next.
+/// The next [`give_back`] gives it back.
+pub fn ask_threads() {
+    ASKED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// For a thread that lives long, when it has nothing to do.
+pub fn before_waiting() {
+    let asked = ASKED.load(Ordering::Relaxed);
+    if ANSWERED.replace(asked) != asked {
+        let pieces = take_kept();
+        PUT_DOWN.lock().unwrap_or_else(PoisonError::into_inner).extend(pieces);
+    }
+}
+
+/// All that is kept for this thread: whoever asks for as much gets that first.
+fn take_kept() -> Vec<Vec<u8>> {
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
+        return Vec::new();
+    }
+    let sizes = (0..SIZES).flat_map(|n| [24 + 16 * n; KEPT]);
+    let mut pieces = Vec::with_capacity(SIZES * KEPT);
+    pieces.extend(sizes.map(Vec::with_capacity));
+    pieces
 }
 
 /// Gives back every free page, and what threads put down. Takes a few milliseconds,

@@ -16,11 +16,14 @@ use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow, EventTail};
 use twarga::action::group::*;
 use twarga::action::host::{HostFollow, HostShow};
+use twarga::action::invite::{InviteLs, InviteNew, InviteRm};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
 use twarga::action::role::*;
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs, SessionShow};
-use twarga::action::user::{UserLs, UserNew, UserShow};
+use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
+use twarga::action::user::*;
+use twarga::action::user_import::UserImport;
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
 use twarga::error::Code;
@@ -225,6 +228,12 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || Whoami {}).await;
     t.same("done", || AccountShow {}).await;
     t.same("done", || passwd(PASSWORD, "nine purple toads")).await;
+    t.same("done", || TotpShow {}).await;
+    t.same("done", || TotpEnable { text: false }).await;
+    t.same("account.code", || TotpConfirm { code: vec![String::from("no code")] }).await;
+    let proof = || Zeroizing::new(String::from("not it"));
+    t.same("account.code", || TotpBackupCodes { proof: proof() }).await;
+    t.same("account.password", || TotpDisable { proof: proof() }).await;
     t.same("done", || PlanLs {}).await;
     t.same("done", || PlanLimits {}).await;
     t.same("done", || ImageLs {}).await;
@@ -244,6 +253,7 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| HostShow {}).await;
     t.row(staff, |_| HostFollow {}).await;
     t.row(staff, |_| UserLs {}).await;
+    t.row(staff, |_| InviteLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
     t.row(staff, |_| BanLs {}).await;
@@ -251,6 +261,28 @@ async fn every_action_gives_every_role_what_the_table_says() {
     let ban = || BanAdd { network: network(), for_s: None, forever: false, note: String::new() };
     t.row(staff, |_| ban()).await;
     t.row(staff, |_| BanRm { network: network() }).await;
+    let name = || "carol".parse().unwrap();
+    let set_user = || UserSet { name: name(), role: None, password_login: None, must_change: Some(true) };
+    t.row(staff, |_| set_user()).await;
+    t.row(staff, |_| UserDisable { name: name() }).await;
+    t.row(staff, |_| UserEnable { name: name() }).await;
+    t.row(staff, |_| UserPasswdReset { name: name() }).await;
+    t.row(staff, |_| UserRm { name: name(), yes: true }).await;
+    let list = || b"name,role\ndora,user\n".to_vec();
+    t.row(staff, |_| UserImport { from: None, dry_run: false, list: list() }).await;
+    let invite = || InviteNew {
+        role: twarga::model::RoleName::USER,
+        credits: None,
+        expires: 60,
+        uses: 1,
+        group: None,
+        count: None,
+        csv: false,
+    };
+    t.row(staff, |_| invite()).await;
+    t.row(staff, |_| InviteRm { id: 1 }).await;
+    let reset = ["forbidden", "forbidden", "not_found"];
+    t.row(reset, |_| UserReset2fa { name: "alice".parse().unwrap() }).await;
 
     t.row(staff, |_| RoleLs {}).await;
     t.row(staff, |_| RoleShow { name: RoleName::USER }).await;

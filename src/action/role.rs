@@ -220,7 +220,7 @@ impl Action for RoleSet {
             }
             crate::portal::covers(&mine, &role.permissions, &what)
         };
-        cx.portal.store().role_set(name, set).await
+        cx.portal.store().role_set(name, cx.portal.config().ssh.password_auth, set).await
     }
 }
 
@@ -271,6 +271,7 @@ impl Action for RoleGrant {
     async fn run(self, cx: &Cx) -> Result<Vec<Grant>> {
         let role = cx.portal.store().role(self.role.clone()).await?;
         cx.covers(&role.permissions, &format!("The role “{}”", self.role))?;
+        cx.portal.may_manage(cx, cx.user()?).await?;
         let now = Time::now();
         let grant = Grant {
             role: self.role,
@@ -278,7 +279,8 @@ impl Action for RoleGrant {
             granted_by: cx.who.name().to_owned(),
             expires_at: self.expires.map(|s| now.plus_seconds(s)),
         };
-        cx.portal.store().role_grant(cx.user()?.id, grant).await
+        let passwords = cx.portal.config().ssh.password_auth;
+        cx.portal.store().role_grant(cx.user()?.id, grant, passwords).await
     }
 }
 
@@ -304,6 +306,7 @@ impl Action for RoleRevoke {
     async fn run(self, cx: &Cx) -> Result<Vec<Grant>> {
         let role = cx.portal.store().role(self.role.clone()).await?;
         cx.covers(&role.permissions, &format!("The role “{}”", self.role))?;
+        cx.portal.may_manage(cx, cx.user()?).await?;
         cx.portal.store().role_revoke(cx.user()?.id, self.role).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-use super::{Portal, Principal};
+use super::{Portal, Principal, Session};
 use crate::error::Result;
 use crate::model::session::LastLogin;
 use crate::model::text;
@@ -83,7 +83,7 @@ impl Portal {
         Ok(before)
     }
 
-    fn tell(&self, event: &Arc<Event>) {
+    pub(super) fn tell(&self, event: &Arc<Event>) {
         // No receiver is no error.
         let _ = self.inner.events.send(Arc::clone(event));
     }
@@ -154,9 +154,19 @@ impl Portal {
         self.record_of_stranger(draft, from).await;
     }
 
-    /// Writes down what a stranger has caused, within the budget for that.
-    pub(super) async fn record_of_stranger(&self, mut draft: EventDraft, from: IpAddr) {
-        let (write, dropped) = self.inner.strangers.take(from, Time::now());
+    /// Writes down what somebody from there did who is not signed in, within their budget.
+    pub(super) async fn record_of_stranger(&self, draft: EventDraft, from: IpAddr) {
+        self.record_within(&self.inner.strangers, draft, from).await;
+    }
+
+    /// Writes down what the guard has done about somebody from there: within a budget of
+    /// its own, that no noise uses up.
+    pub(super) async fn record_alarm(&self, draft: EventDraft, from: IpAddr) {
+        self.record_within(&self.inner.alarms, draft, from).await;
+    }
+
+    async fn record_within(&self, budget: &StrangerBudget, mut draft: EventDraft, from: IpAddr) {
+        let (write, dropped) = budget.take(from, Time::now());
         if !write {
             return;
         }
@@ -166,6 +176,35 @@ impl Portal {
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, "what a stranger did is not written down");
         }
+    }
+}
+
+impl Portal {
+    /// Writes down that somebody without an account was let in, within the strangers' budget.
+    pub(super) async fn record_newcomer(
+        &self,
+        name: &'static str,
+        session: &Session,
+        key: Option<&str>,
+    ) -> Result<()> {
+        let (write, dropped) = self.inner.strangers.take(session.source_ip, Time::now());
+        if !write {
+            return Ok(());
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.newcomer",
+            outcome: Outcome::Success,
+            severity: Severity::Low,
+            actor: String::from(name),
+            actor_id: None,
+            source_ip: Some(session.source_ip.to_string()),
+            target: None,
+            session: Some(session.id.clone()),
+            message: String::from("A newcomer was let in."),
+            details: json!({ "key": key, "not_written_before": dropped }),
+        };
+        self.record(draft, None).await.map(|_| ())
     }
 }
 

@@ -11,10 +11,12 @@ mod jobs;
 pub mod keys;
 pub(crate) mod machine;
 mod monitor;
+mod people;
 mod principal;
 mod ready;
 mod reconcile;
 mod rights;
+pub mod seal;
 mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
@@ -58,11 +60,16 @@ struct Inner {
     driver: Arc<dyn Driver>,
     images: Catalogue,
     keys: PortalKeys,
+    /// What secrets in the database are sealed with.
+    ring: seal::Ring,
+    wrong_codes: auth::WrongCodes,
     started: std::time::Instant,
     sessions: Sessions,
     jobs: jobs::Jobs,
     counters: Counters,
     strangers: events::StrangerBudget,
+    alarms: events::StrangerBudget,
+    registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
@@ -106,6 +113,7 @@ impl Portal {
         std::fs::create_dir_all(data_dir.join("vms"))?;
         let key_dir = config.host_key_dir.clone();
         let keys = tokio::task::spawn_blocking(move || PortalKeys::open(&key_dir)).await??;
+        let ring = seal::Ring::open(&config.host_key_dir, &store).await?;
         let id: String = Uuid::new_v4().simple().to_string().chars().take(8).collect();
         let id = store.meta_or_insert("portal_id", id).await?;
         let decoy = auth::one_time_password();
@@ -121,11 +129,15 @@ impl Portal {
                 store,
                 driver,
                 keys,
+                ring,
+                wrong_codes: auth::WrongCodes::default(),
                 started: std::time::Instant::now(),
                 sessions: Sessions::default(),
                 jobs: jobs::Jobs::default(),
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
+                alarms: events::StrangerBudget::default(),
+                registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
                 rights_version: watch::channel(0).0,

@@ -156,6 +156,11 @@ impl Session {
         self.age_ms().saturating_sub(self.last_input.load(Ordering::Relaxed)) / 1000
     }
 
+    /// Whether it is an account's; else it is somebody's who comes for one.
+    pub(super) fn is_of_account(&self) -> bool {
+        self.user_id > 0
+    }
+
     fn ways(&self) -> MutexGuard<'_, Ways> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,7 +6,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, ban, catalogue, enter, event, group, host, job, key, role, session, user, vm};
+use crate::action::{
+    account, ban, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user,
+    user_import, vm,
+};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -67,6 +70,9 @@ pub enum Command {
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
+    /// Invitations, by which people make themselves an account (for admins)
+    #[command(subcommand)]
+    Invite(InviteVerb),
     /// What accounts may do (for admins)
     #[command(subcommand)]
     Role(RoleVerb),
@@ -166,6 +172,19 @@ pub enum AccountVerb {
     Passwd(account::AccountPasswd),
     Prefs(account::AccountPrefs),
     Set(account::AccountSet),
+    /// The second factor: codes of an authenticator app
+    #[command(subcommand)]
+    Totp(TotpVerb),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum TotpVerb {
+    Enable(totp::TotpEnable),
+    Confirm(totp::TotpConfirm),
+    Disable(totp::TotpDisable),
+    BackupCodes(totp::TotpBackupCodes),
+    Show(totp::TotpShow),
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,8 +199,24 @@ pub enum EventVerb {
 #[allow(missing_docs)]
 pub enum UserVerb {
     New(user::UserNew),
+    Import(user_import::UserImport),
     Ls(user::UserLs),
     Show(user::UserShow),
+    Set(user::UserSet),
+    Disable(user::UserDisable),
+    Enable(user::UserEnable),
+    PasswdReset(user::UserPasswdReset),
+    #[command(name = "reset-2fa")]
+    Reset2fa(user::UserReset2fa),
+    Rm(user::UserRm),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum InviteVerb {
+    New(invite::InviteNew),
+    Ls(invite::InviteLs),
+    Rm(invite::InviteRm),
 }
 
 #[derive(Debug, Subcommand)]

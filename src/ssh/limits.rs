@@ -2,8 +2,10 @@
 //! total, and from one address (all of a /64 counts as one IPv6 address).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+
+use crate::model::Network;
 
 /// Connections that have not signed in.
 #[derive(Debug)]
@@ -16,14 +18,14 @@ pub(super) struct Startups {
 #[derive(Debug, Default)]
 struct Now {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<Network, usize>,
 }
 
 /// A place among the startups; dropped when the connection signs in or ends.
 #[derive(Debug)]
 pub(super) struct Startup {
     startups: Arc<Startups>,
-    address: IpAddr,
+    address: Network,
 }
 
 impl Startups {
@@ -37,7 +39,7 @@ impl Startups {
 
     /// A place for a connection from there; none if there are too many.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Startup> {
-        let address = network(address);
+        let address = Network::of(address);
         let mut now = self.now.lock().ok()?;
         let here = now.by_address.get(&address).copied().unwrap_or(0);
         if now.total >= self.total_limit || here >= self.address_limit {
@@ -63,17 +65,6 @@ impl Drop for Startup {
                 now.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What counts as one address: whoever has an IPv6 address has a whole /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        },
     }
 }
 

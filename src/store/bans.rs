@@ -82,11 +82,14 @@ impl Store {
         self.write(move |t| forget(t, &networks)).await
     }
 
-    /// Whether the account of that name has signed in from there since.
-    pub async fn is_known_from(&self, name: String, network: Network, since: Time) -> Result<bool> {
+    /// Whether the account of that name has signed in from there since, or has a second
+    /// factor, without which its password is of no use.
+    pub async fn is_trusted_from(&self, name: String, network: Network, since: Time) -> Result<bool> {
         self.read(move |c| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM login_addresses a JOIN users u ON u.id = a.user_id
-                WHERE u.name = ?1 AND a.network = ?2 AND a.seen_at >= ?3)";
+            let sql = "SELECT EXISTS (SELECT 1 FROM users u JOIN login_addresses a ON a.user_id = u.id
+                    WHERE u.name = ?1 AND a.network = ?2 AND a.seen_at >= ?3)
+                OR EXISTS (SELECT 1 FROM users u JOIN totp f ON f.user_id = u.id
+                    WHERE u.name = ?1 AND f.confirmed_at IS NOT NULL)";
             let values = (name, network.to_string(), since.millis());
             Ok(c.prepare_cached(sql)?.query_row(values, |r| r.get(0))?)
         })

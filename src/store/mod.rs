@@ -6,11 +6,15 @@ mod bans;
 mod damage;
 mod events;
 mod groups;
+mod invitations;
 mod jobs;
 mod meta;
 mod migrate;
+mod people;
 mod preferences;
 mod roles;
+mod sealed;
+mod second_factor;
 mod users;
 mod vms;
 
@@ -25,8 +29,12 @@ use crate::error::{Code, Error, Result};
 use crate::memory;
 
 pub use events::EventFilter;
+pub use invitations::{NewInvitation, NewReset, TokenHash};
 pub use jobs::JobDraft;
 pub use migrate::SCHEMA_VERSION;
+pub use people::{NewMember, UserChange};
+pub use sealed::{LABEL, Place};
+pub use second_factor::{HashedCode, Totp};
 pub use users::{Credentials, NewKey, NewUser};
 pub use vms::{BootRecord, NewVm};
 

@@ -69,19 +69,16 @@ impl Portal {
     /// Whether what somebody from there says of themselves is looked at at all. If
     /// not, as much time has passed as looking at it would have taken: say what is
     /// said to those who are wrong, and do not call [`Portal::wrong`]: nothing was guessed.
-    ///
-    /// `more_is_wanted`: what they say now does not suffice to get in (another factor
-    /// is asked for whatever it is), so that the account's bucket is no reason.
-    pub(in crate::portal) async fn lets_try(&self, name: &str, from: IpAddr, more_is_wanted: bool) -> bool {
+    pub(in crate::portal) async fn lets_try(&self, name: &str, from: IpAddr) -> bool {
         let gate = &self.inner.gate;
         let began = Instant::now();
-        let hold = gate.guard().look(name, from, more_is_wanted, gate.now());
+        let hold = gate.guard().look(name, from, gate.now());
         let free = match hold {
             Hold::Free => true,
             Hold::OnlyKnown => {
                 let since = Time::now().minus_seconds(KNOWN_S);
-                let known = self.store().is_known_from(name.to_owned(), Network::of(from), since).await;
-                known.unwrap_or(false)
+                let trusted = self.store().is_trusted_from(name.to_owned(), Network::of(from), since).await;
+                trusted.unwrap_or(false)
             }
             Hold::Shut => false,
         };
@@ -163,7 +160,7 @@ impl Portal {
             message: capitalised(&message),
             details: json!({}),
         };
-        self.record_of_stranger(draft, from).await;
+        self.record_alarm(draft, from).await;
     }
 
     /// Who is banned, the newest first.

@@ -62,7 +62,7 @@ impl Drains for Source {
 pub(super) enum Hold {
     /// Nothing.
     Free,
-    /// Only those known from there may try.
+    /// Only whoever is known from there may try, or has a second factor beside.
     OnlyKnown,
     /// Nobody may.
     Shut,
@@ -123,9 +123,8 @@ impl Guard {
         self.allow.iter().any(|n| n.contains(from))
     }
 
-    /// Whether somebody from there may try at that account. `more_is_wanted`: what
-    /// they say next does not suffice to get in, so that guessing it gains nothing.
-    pub fn look(&self, name: &str, from: IpAddr, more_is_wanted: bool, now: Millis) -> Hold {
+    /// Whether somebody from there may try at that account.
+    pub fn look(&self, name: &str, from: IpAddr, now: Millis) -> Hold {
         if self.is_allowed(from) {
             return Hold::Free;
         }
@@ -133,7 +132,7 @@ impl Guard {
         let banned = self.bans.of(from, time(now)).is_some();
         let full = self.accounts.get(name).is_some_and(|b| b.is_full(now, self.account));
         let guessed = || self.pairs.get((name, network)).is_some_and(|b| b.is_full(now, self.size));
-        match banned || (full && !more_is_wanted) {
+        match banned || full {
             false => Hold::Free,
             true if guessed() => Hold::Shut,
             true => Hold::OnlyKnown,

@@ -39,9 +39,9 @@ fn the_tenth_failure_bans_each_time_twice_as_long_and_quiet_forgets() {
     for _ in 0..14 {
         let (_, ban) = wrong_until_banned(&mut guard, "alice", here, now);
         lengths.push(length(&ban));
-        assert_ne!(guard.look("bob", here, false, now), Hold::Free);
+        assert_ne!(guard.look("bob", here, now), Hold::Free);
         now += length(&ban) * SECOND;
-        assert_eq!(guard.look("bob", here, false, now), Hold::Free);
+        assert_eq!(guard.look("bob", here, now), Hold::Free);
     }
     assert_eq!(lengths[..5], [60, 120, 240, 480, 960]);
     assert_eq!(lengths[12..], [86_400, 86_400]);
@@ -62,8 +62,8 @@ fn a_household_is_banned_whole_and_its_neighbour_is_not() {
     for host in 0..10 {
         guard.wrong("alice", of(1, host), START);
     }
-    assert_eq!(guard.look("bob", of(1, 77), false, START), Hold::OnlyKnown);
-    assert_eq!(guard.look("bob", of(2, 77), false, START), Hold::Free);
+    assert_eq!(guard.look("bob", of(1, 77), START), Hold::OnlyKnown);
+    assert_eq!(guard.look("bob", of(2, 77), START), Hold::Free);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn names_are_counted_once_each() {
     let ban = guard.stray("user9", v4(1), START).ban.unwrap();
     assert_eq!(ban.note, "too many names tried");
     // And no account is the fuller for them.
-    assert_eq!(guard.look("alice", v4(2), false, START), Hold::Free);
+    assert_eq!(guard.look("alice", v4(2), START), Hold::Free);
 }
 
 #[test]
@@ -87,15 +87,13 @@ fn guesses_at_an_account_hold_off_whoever_is_not_known_to_it() {
     let mut guard = guard();
     let full: Vec<_> = (0..40).filter(|i| guard.wrong("alice", v4(*i), START).account_full).collect();
     assert_eq!(full, [29], "it is told of once");
-    // Whoever is known from there may try; whoever has another factor to show, too.
-    assert_eq!(guard.look("alice", v4(1000), false, START), Hold::OnlyKnown);
-    assert_eq!(guard.look("alice", v4(1000), true, START), Hold::Free);
-    assert_eq!(guard.look("bob", v4(1000), false, START), Hold::Free);
-    assert_eq!(guard.look("alice", v4(1000), false, START + 30 * SECOND), Hold::Free);
+    assert_eq!(guard.look("alice", v4(1000), START), Hold::OnlyKnown);
+    assert_eq!(guard.look("bob", v4(1000), START), Hold::Free);
+    assert_eq!(guard.look("alice", v4(1000), START + 30 * SECOND), Hold::Free);
     // Known or not: guessing at that account from that address ends.
     wrong_until_banned(&mut guard, "alice", v4(1000), START);
-    assert_eq!(guard.look("alice", v4(1000), false, START), Hold::Shut);
-    assert_eq!(guard.look("bob", v4(1000), false, START), Hold::OnlyKnown);
+    assert_eq!(guard.look("alice", v4(1000), START), Hold::Shut);
+    assert_eq!(guard.look("bob", v4(1000), START), Hold::OnlyKnown);
 }
 
 #[test]
@@ -124,8 +122,8 @@ fn allowed_networks_are_free_and_fill_nothing() {
     for _ in 0..1000 {
         assert_eq!(guard.wrong("alice", inside, START), Consequence::default());
     }
-    assert_eq!(guard.look("alice", inside, false, START), Hold::Free);
-    assert_eq!(guard.look("alice", v4(1), false, START), Hold::Free);
+    assert_eq!(guard.look("alice", inside, START), Hold::Free);
+    assert_eq!(guard.look("alice", v4(1), START), Hold::Free);
     assert_eq!(guard.sources.len() + guard.accounts.len() + guard.pairs.len(), 0);
 }
 
@@ -136,11 +134,11 @@ fn bans_by_hand_hold_for_networks_and_until_they_are_lifted() {
     let by = Some(String::from("admin"));
     guard.bans.insert(Ban { network, since: time(START), until: None, strikes: 0, by, note: String::new() });
     let inside = "192.0.2.200".parse().unwrap();
-    assert_eq!(guard.look("alice", inside, false, START + 1000 * DAY), Hold::OnlyKnown);
-    assert_eq!(guard.look("alice", "192.0.3.1".parse().unwrap(), false, START), Hold::Free);
+    assert_eq!(guard.look("alice", inside, START + 1000 * DAY), Hold::OnlyKnown);
+    assert_eq!(guard.look("alice", "192.0.3.1".parse().unwrap(), START), Hold::Free);
     assert!(guard.prune(START + 1000 * DAY).is_empty());
     assert_eq!(guard.lift(network, START).unwrap().network, network);
-    assert_eq!(guard.look("alice", inside, false, START), Hold::Free);
+    assert_eq!(guard.look("alice", inside, START), Hold::Free);
     assert!(guard.bans.of(inside, time(START)).is_none() && guard.bans.len() == 0);
 }
 
@@ -199,7 +197,7 @@ proptest! {
                 1 => { guard.stray(name, v4(host), now); }
                 _ => { guard.wrong(name, v4(host), now); }
             }
-            prop_assert_ne!(guard.look("alice", v4(0), false, now), Hold::Shut);
+            prop_assert_ne!(guard.look("alice", v4(0), now), Hold::Shut);
         }
     }
 
@@ -215,7 +213,7 @@ proptest! {
             now += pause;
             if own {
                 guard.right("mallory", v4(1), now);
-            } else if guard.look("alice", v4(1), false, now) == Hold::Free {
+            } else if guard.look("alice", v4(1), now) == Hold::Free {
                 looked_at += 1;
                 guard.wrong("alice", v4(1), now);
             }

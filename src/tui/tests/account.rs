@@ -43,6 +43,10 @@ fn key(id: i64, note: &str) -> SshKey {
 
 pub fn session(id: &str, user: &str, current: bool) -> SessionInfo {
     SessionInfo {
+        method: String::from("publickey"),
+        route: String::from("portal"),
+        vms: Vec::new(),
+        ends_at: None,
         id: id.into(),
         user: user.into(),
         source_ip: "203.0.113.9".into(),

@@ -119,7 +119,7 @@ impl Pane for Factor {
         }
         Some(match command {
             Command::Enable => {
-                let begin = Task::new(TotpEnable { text: false }, |made| Enrol::word_of(made));
+                let begin = Task::new(TotpEnable { text: false }, Enrol::word_of);
                 vec![Effect::Open(Box::new(Enrol::default())), Effect::Do(begin)]
             }
             Command::Disable => vec![Effect::Open(Box::new(Prove::disable()))],

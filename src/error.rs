@@ -85,6 +85,7 @@ codes! {
     JobNotFound         "job.not_found"         NotFound     "`job ls` shows yours.";
     SessionNotFound     "session.not_found"     NotFound     "`session ls` shows yours.";
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
+    AuthorityNotFound   "ca.not_found"          NotFound     "`ca ls` shows those that are trusted.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
     EventNotFound       "event.not_found"       NotFound     "`event ls` shows the latest.";
     Exists              "exists"                Conflict     "Choose another name.";

@@ -53,6 +53,7 @@ impl Action for Whoami {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const READS: bool = true;
     type Output = Me;
 
     async fn run(self, cx: &Cx) -> Result<Me> {
@@ -69,6 +70,7 @@ impl Action for AccountShow {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const READS: bool = true;
     type Output = Me;
 
     async fn run(self, cx: &Cx) -> Result<Me> {
@@ -127,6 +129,7 @@ impl Action for AccountPrefs {
     const NAME: &'static str = "account.prefs";
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Configuration;
+    const READS: bool = true;
     type Output = Preferences;
 
     async fn run(self, cx: &Cx) -> Result<Preferences> {

@@ -54,6 +54,7 @@ impl Action for UserNew {
 
     async fn run(self, cx: &Cx) -> Result<NewAccount> {
         let key = self.key.as_deref().map(keys::parse_public).transpose()?;
+        key.iter().try_for_each(|key| cx.portal.check_key(key))?;
         let password = key.is_none().then(auth::one_time_password);
         let password_hash = match &password {
             Some(p) => Some(cx.portal.hash(p.clone()).await?),

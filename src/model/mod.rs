@@ -1,10 +1,12 @@
 //! Plain types: what the portal talks about. No input or output happens here, but
 //! that the system is asked for the time and for its zones.
 
+pub mod authority;
 pub mod event;
 pub mod health;
 pub mod image;
 pub mod job;
+pub mod limits;
 pub mod name;
 pub mod plan;
 pub mod preferences;
@@ -17,15 +19,17 @@ pub mod vm;
 mod words;
 pub mod zone;
 
+pub use authority::{Authorities, Authority, Revocation};
 pub use event::{Category, Event, EventDraft, Outcome, Severity};
 pub use health::{Check, Gauges, Health, Published, Status};
 pub use image::Image;
 pub use job::{Job, JobState};
+pub use limits::KeyLimits;
 pub use name::VmName;
 pub use plan::{Plan, Size};
 pub use preferences::{Preferences, Setting};
 pub use role::{Grant, Permission, Policy, Rights, Role, RoleName, Scope, Standing};
-pub use session::SessionInfo;
+pub use session::{Credential, SessionInfo};
 pub use time::Time;
 pub use user::{SshKey, User};
 pub use vm::{Vm, VmState};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::principal::Principal;
-use super::{Portal, Session};
+use super::{Portal, Session, limits};
 use crate::error::{Code, Error, Result};
 use crate::model::name::{UserName, VmRef};
 use crate::model::{Category, EventDraft, Job, Outcome, Permission, Scope, Severity, User, Vm, text};
@@ -29,6 +29,11 @@ pub trait Action: Serialize + Send + Sync + 'static {
     const CATEGORY: Category;
     /// May be done by somebody who has yet to choose a password.
     const BEFORE_PASSWORD: bool = false;
+    /// It changes nothing.
+    const READS: bool = Self::PERMISSION.reads();
+    /// What it gives is no more than [`Cx::may_see`] lets through, so that a key for a
+    /// few VMs may ask for it.
+    const MINDS_LIMITS: bool = false;
     /// What comes of it.
     type Output: Send + 'static;
 
@@ -134,6 +139,11 @@ impl Cx {
         }
     }
 
+    /// Whether the asker's key lets that VM be seen.
+    pub fn may_see(&self, vm: &Vm) -> bool {
+        limits::sees_vm(&self.who, vm)
+    }
+
     /// Whose rows the asker may see: none means everybody's.
     pub fn only_owner(&self) -> Option<i64> {
         match self.scope {
@@ -213,7 +223,8 @@ impl Portal {
         target: &Target,
     ) -> Result<A::Output> {
         let scope = self.scope_now::<A>(who).await?;
-        let subject = self.resolve(who, scope, target).await?;
+        limits::may_ask::<A>(who, target)?;
+        let subject = self.resolve::<A>(who, scope, target).await?;
         let cx = Cx { portal: self.clone(), who: who.clone(), scope, subject };
         action.run(&cx).await
     }
@@ -234,7 +245,7 @@ impl Portal {
         }
     }
 
-    async fn resolve(&self, who: &Principal, scope: Scope, target: &Target) -> Result<Subject> {
+    async fn resolve<A: Action>(&self, who: &Principal, scope: Scope, target: &Target) -> Result<Subject> {
         Ok(match target {
             Target::Nothing => Subject::Nothing,
             Target::Vms(names) => {
@@ -246,6 +257,7 @@ impl Portal {
             }
             Target::Job(id) => {
                 let job = self.store().job(*id).await?.filter(|j| may(who, scope, j.owner_id));
+                let job = job.filter(|j| limits::sees_job::<A>(who, j));
                 Subject::Job(job.ok_or_else(|| Error::new(Code::JobNotFound, format!("No job {id}.")))?)
             }
             Target::User(name) => {
@@ -268,6 +280,7 @@ impl Portal {
     async fn resolve_vm(&self, who: &Principal, scope: Scope, name: &VmRef) -> Result<Vm> {
         let owner = name.owner.as_ref().map_or(who.name(), UserName::as_str).to_owned();
         let found = self.store().vm_by_name(owner, name.name.to_string()).await?;
+        let found = found.filter(|vm| limits::sees_vm(who, vm));
         found.filter(|vm| may(who, scope, vm.owner_id)).ok_or_else(|| {
             let e = Error::new(Code::VmNotFound, format!("No VM called “{name}”."));
             if scope == Scope::All && name.owner.is_none() {

@@ -3,11 +3,13 @@
 //! the store or a driver.
 
 pub mod auth;
+pub mod authorized_keys;
 mod door;
 pub mod entry;
 mod events;
 mod jobs;
 pub mod keys;
+mod limits;
 pub(crate) mod machine;
 mod monitor;
 mod principal;
@@ -35,7 +37,7 @@ pub use door::{Action, Cx, Target};
 pub use keys::PortalKeys;
 pub use monitor::VmSample;
 pub use principal::Principal;
-pub use sessions::{Session, Sessions};
+pub use sessions::{Pass, Session, Sessions};
 
 /// Events that a follower may lag behind before it is told so.
 const EVENT_BACKLOG: usize = 256;
@@ -72,6 +74,8 @@ struct Inner {
     /// Since when the driver's backend is away.
     driver_away: Mutex<Option<Time>>,
     startups: AtomicU64,
+    /// Whether certificates may let somebody in.
+    trusts_authorities: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -126,9 +130,11 @@ impl Portal {
                 listening: AtomicBool::new(false),
                 driver_away: Mutex::default(),
                 startups: AtomicU64::new(0),
+                trusts_authorities: AtomicBool::new(false),
                 config,
             }),
         };
+        portal.recall_authorities().await?;
         portal.recover().await?;
         Ok(portal)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -10,7 +10,23 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
-use crate::model::{SessionInfo, Time};
+use crate::model::{Credential, KeyLimits, SessionInfo, Time};
+
+/// What somebody came in by, and how far that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// What it is.
+    pub credential: Credential,
+    /// What it is limited to.
+    pub limits: KeyLimits,
+}
+
+impl Pass {
+    /// The account's password: no limits.
+    pub fn password() -> Pass {
+        Pass { credential: Credential::Password, limits: KeyLimits::default() }
+    }
+}
 
 /// One signed-in connection.
 #[derive(Debug)]
@@ -25,8 +41,12 @@ pub struct Session {
     pub source_ip: IpAddr,
     /// Since when.
     pub since: Time,
+    /// What it came by.
+    pub pass: Pass,
     /// Ends every channel of the connection.
     pub kill: CancellationToken,
+    /// What it came by counts no more.
+    pub(super) taken_back: AtomicBool,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     /// By a clock that nobody sets: milliseconds from `began` to the last input.
@@ -48,6 +68,11 @@ impl Session {
             bytes_out: self.bytes_out(),
             current,
         }
+    }
+
+    /// Whether what it came by counts no more.
+    pub fn is_taken_back(&self) -> bool {
+        self.taken_back.load(Ordering::Acquire)
     }
 
     /// Says something to the person beside whatever they do.
@@ -113,6 +138,7 @@ impl Sessions {
         user_name: &str,
         source_ip: IpAddr,
         limit: u32,
+        pass: Pass,
     ) -> Result<Arc<Session>> {
         let session = Arc::new(Session {
             id: uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect(),
@@ -120,7 +146,9 @@ impl Sessions {
             user_name: user_name.to_owned(),
             source_ip,
             since: Time::now(),
+            pass,
             kill: CancellationToken::new(),
+            taken_back: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             last_input: AtomicU64::new(0),

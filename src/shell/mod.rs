@@ -55,6 +55,11 @@ pub fn changes_password(line: &[u8]) -> bool {
     matches!(parsed, Ok(Parsed::Run(line)) if matches!(line.command, Command::Account(AccountVerb::Passwd(_))))
 }
 
+/// The verb of a command, as a limit of a key names it; none of what is no command.
+pub fn verb_of(line: &str) -> Option<crate::model::limits::Verb> {
+    grammar::verb_of(line)
+}
+
 /// Runs one command, as in `ssh portal vm ls`.
 pub async fn command(portal: &Portal, who: &Principal, stdio: &mut Stdio, line: &[u8]) -> Ended {
     let mut shell = Shell { portal, who, stdio, input_is_commands: false, json: false };

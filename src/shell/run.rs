@@ -1,17 +1,17 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, SessionVerb, UserVerb,
-    VmVerb,
+    AccountVerb, CaVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, SessionVerb,
+    UserVerb, VmVerb,
 };
-use super::{DONE, Flow, Render, Shell, ask, help};
+use super::{DONE, Flow, Render, Shell, ask, grammar, help};
 use serde::Serialize;
 
-use crate::action::{account, enter, job, key, user, vm};
+use crate::action::{account, ca, enter, job, key, user, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
-use crate::model::{Job, Vm};
+use crate::model::{Job, SshKey, Vm};
 use crate::portal::Action;
 use crate::term::Input;
 
@@ -61,6 +61,7 @@ impl Shell<'_> {
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
             Command::User(verb) => self.user(verb).await,
+            Command::Ca(verb) => self.ca(verb).await,
             Command::Host(HostVerb::Show(a)) => {
                 let snapshot = self.perform(a).await?;
                 self.answer(&*snapshot).await
@@ -223,12 +224,42 @@ impl Shell<'_> {
             KeyVerb::Ls(a) => self.give(a).await,
             KeyVerb::Add(mut a) => {
                 if a.key == ["-"] {
-                    a = key::KeyAdd { key: vec![self.standard_input().await?] };
+                    a = key::KeyAdd { key: vec![self.standard_input().await?], ..a };
+                }
+                for verb in a.verbs()? {
+                    grammar::check_verb(&verb)?;
                 }
                 let added = self.perform(a).await?;
-                self.answer(&added).await
+                self.answer_keys(added).await
             }
-            KeyVerb::Rm(a) => self.give(a).await,
+            KeyVerb::Rename(a) => self.give(a).await,
+            KeyVerb::Rm(a) => {
+                let gone = self.perform(a).await?;
+                self.answer_keys(gone).await
+            }
+        }
+    }
+
+    /// Several keys are an array, one is an object; for people a line each.
+    async fn answer_keys(&mut self, keys: Vec<SshKey>) -> Result<Flow> {
+        match (self.json, keys.as_slice()) {
+            (true, [key]) => self.document(key).await,
+            (true, _) => self.document(&keys).await,
+            (false, _) => self.say(keys.iter().map(Render::text).collect::<String>()).await,
+        }
+    }
+
+    async fn ca(&mut self, verb: CaVerb) -> Result<Flow> {
+        match verb {
+            CaVerb::Ls(a) => self.give(a).await,
+            CaVerb::Add(mut a) => {
+                if a.key == ["-"] {
+                    a = ca::CaAdd { key: vec![self.standard_input().await?], ..a };
+                }
+                self.give(a).await
+            }
+            CaVerb::Rm(a) => self.give(a).await,
+            CaVerb::Revoke(a) => self.give(a).await,
         }
     }
 

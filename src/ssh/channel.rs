@@ -15,6 +15,7 @@ use super::entry::Entry;
 use super::flow::{Flow, Inbox, Intake};
 use crate::error::{Error, Exit, Result};
 use crate::guest::relay::{self, Run};
+use crate::model::KeyLimits;
 use crate::portal::{Portal, Principal, Session};
 use crate::term::{self, Ended, Input, Output, Stdio, Terminal, WindowSize};
 use crate::{crash, shell, tui};
@@ -75,6 +76,7 @@ impl Task {
             let _ = to.close().await;
             return;
         };
+        let what = wishes.within(self.who.limits(), what);
         let session = Arc::clone(self.who.session());
         let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
         let announcements = session.listen();
@@ -105,8 +107,10 @@ impl Task {
     async fn face(&self, stdio: &mut Stdio, what: Run, agent: bool) -> Ended {
         let shown = crash::contain(async {
             match &self.route {
-                Route::Guest(entry) => self.enter(stdio, entry, what, agent).await,
-                Route::Portal => self.portal_face(stdio, what).await,
+                Route::Guest(entry) if self.who.limits().forced.is_none() => {
+                    self.enter(stdio, entry, what, agent).await
+                }
+                Route::Guest(_) | Route::Portal => self.portal_face(stdio, what).await,
             }
         });
         match shown.await {
@@ -149,6 +153,8 @@ impl Task {
             Run::Shell => match stdio.terminal.as_ref().map(|t| t.term.as_str()) {
                 None => shell::piped(portal, who, stdio).await,
                 Some("dumb" | "") => shell::interactive(portal, who, stdio).await,
+                // Most of what the full screen asks for would be refused.
+                Some(_) if who.limits().narrows() => shell::interactive(portal, who, stdio).await,
                 Some(_) => tui::session(portal, who, stdio).await,
             },
         })
@@ -183,6 +189,18 @@ impl Task {
 }
 
 impl Wishes {
+    /// What is left of the wishes, and what runs, within those limits.
+    fn within(&mut self, limits: &KeyLimits, what: Run) -> Run {
+        if limits.no_pty {
+            self.terminal = None;
+        }
+        self.agent &= !limits.no_agent;
+        match &limits.forced {
+            Some(line) => Run::Exec(line.clone().into_bytes()),
+            None => what,
+        }
+    }
+
     /// Listens until the client asks for a face; none if it hangs up first.
     async fn wait(&mut self, from: &mut ChannelReadHalf) -> Option<Run> {
         loop {

@@ -55,7 +55,7 @@ pub enum Heard {
     /// The keys.
     Keys(Result<Vec<SshKey>>),
     /// One was removed.
-    Removed(Result<SshKey>),
+    Removed(Result<Vec<SshKey>>),
     /// The number of the new one.
     Added(i64),
 }
@@ -66,7 +66,8 @@ fn look() -> Effect {
 }
 
 /// Tells of a key that was added, and looks the keys up again.
-pub(super) fn added(key: SshKey) -> Vec<Effect> {
+pub(super) fn added(keys: &[SshKey]) -> Vec<Effect> {
+    let Some(key) = keys.last() else { return vec![look()] };
     let said = format!("The key {} is added.", text::clean(&key.fingerprint));
     vec![
         Effect::News(WORD, Box::new(Heard::Added(key.id))),
@@ -111,7 +112,7 @@ impl Keys {
         let name = if key.note.is_empty() { key.fingerprint.clone() } else { key.note.clone() };
         let last = if self.table.rows().len() == 1 { " It is the last one." } else { "" };
         let question = format!("Remove the key “{}”?{last}", text::short(&name, 60));
-        let remove = KeyRm { key: key.id.to_string() };
+        let remove = KeyRm { keys: vec![key.id.to_string()] };
         let task = Task::new(remove, |removed| Msg::news(WORD, Heard::Removed(removed)));
         vec![Effect::Open(Box::new(Confirm::new("Remove a key", question, vec![Effect::Do(task)])))]
     }
@@ -148,8 +149,9 @@ impl Pane for Keys {
                 self.known = true;
                 Vec::new()
             }
-            Heard::Removed(Ok(key)) => {
-                let said = format!("The key {} is removed.", text::clean(&key.fingerprint));
+            Heard::Removed(Ok(keys)) => {
+                let which = keys.iter().map(|k| text::clean(&k.fingerprint)).collect::<Vec<_>>().join(", ");
+                let said = format!("The key {which} is removed.");
                 vec![look(), Effect::Say(Mood::Good, said, String::new())]
             }
             Heard::Added(id) => {

@@ -114,3 +114,95 @@ fn signed_well(certificate: &Certificate) -> Result<(), &'static str> {
 pub fn shown(key_id: &str) -> String {
     text::short(key_id, 80)
 }
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::PrivateKey;
+    use russh::keys::ssh_key::certificate::Builder;
+    use russh::keys::ssh_key::rand_core::UnwrapErr;
+
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_784_000_000_500);
+    const NOW_S: u64 = 1_784_000_000;
+
+    fn key() -> PrivateKey {
+        PrivateKey::random(&mut UnwrapErr(rand::rngs::SysRng), Algorithm::Ed25519).unwrap()
+    }
+
+    fn signed(valid: (u64, u64), what: impl FnOnce(&mut Builder)) -> Certificate {
+        let mut builder = Builder::new([7; 16], key().public_key().clone(), valid.0, valid.1).unwrap();
+        builder.serial(7).unwrap().key_id("for tests").unwrap().cert_type(CertType::User).unwrap();
+        what(&mut builder);
+        builder.sign(&key()).unwrap()
+    }
+
+    fn alices(builder: &mut Builder) {
+        builder.valid_principal("bob").unwrap().valid_principal("alice").unwrap();
+    }
+
+    fn read(certificate: &Certificate) -> Result<KeyLimits, &'static str> {
+        limits(certificate, "alice", NOW, |line| line.parse().ok())
+    }
+
+    #[test]
+    fn times_to_the_second_and_to_the_end_of_them() {
+        let valid = |from, to| read(&signed((from, to), alices)).map(|l| l.expires_at.map(Time::millis));
+        assert_eq!(valid(NOW_S, NOW_S + 1), Ok(Some(1_784_000_001_000)));
+        assert_eq!(valid(NOW_S + 1, NOW_S + 2), Err("it is not valid yet"));
+        assert_eq!(valid(NOW_S - 2, NOW_S), Err("it has expired"));
+        assert_eq!(valid(0, u64::MAX), Ok(None));
+        // What no clock shows is no way around them.
+        assert_eq!(valid(u64::MAX - 1, u64::MAX), Err("it is not valid yet"));
+        assert_eq!(valid(0, 1), Err("it has expired"));
+        assert_eq!(valid(0, i64::MAX.cast_unsigned()), Ok(None));
+    }
+
+    #[test]
+    fn nobody_is_not_everybody() {
+        let always = (0, u64::MAX);
+        let nobody = signed(always, |b| drop(b.all_principals_valid().unwrap()));
+        assert_eq!(read(&nobody), Err("it names others, or nobody"));
+        let bob = signed(always, |b| drop(b.valid_principal("bob").unwrap()));
+        assert_eq!(read(&bob), Err("it names others, or nobody"));
+    }
+
+    #[test]
+    fn options_and_extensions() {
+        let always = (0, u64::MAX);
+        let of = |option: &'static str, value: &'static str| {
+            read(&signed(always, |b| {
+                alices(b);
+                b.critical_option(option, value).unwrap();
+            }))
+        };
+        let plain = read(&signed(always, alices)).unwrap();
+        assert!(plain.no_pty && plain.no_forwarding && plain.no_agent && !plain.narrows());
+        assert_eq!(of("source-address", "10.0.0.0/8,::1").unwrap().words(), "from 10.0.0.0/8,::1");
+        for bad in ["", "far away", "10.0.0.0/8;", "!10.0.0.0/8"] {
+            assert_eq!(of("source-address", bad), Err("its source-address cannot be read"));
+        }
+        let forced = of("force-command", "vm ls").unwrap();
+        assert!(forced.narrows() && forced.covers("vm.ls") && !forced.covers("vm.ssh"));
+        assert!(of("force-command", "/bin/sh").is_err() && of("verify-required", "").is_err());
+        assert!(of("tea@example.com", "").is_err());
+        let permitted = signed(always, |b| {
+            alices(b);
+            b.extension("permit-port-forwarding", "").unwrap();
+            b.extension("permit-pty", "").unwrap().extension("tea@example.com", "").unwrap();
+        });
+        let permitted = read(&permitted).unwrap();
+        assert!(!permitted.no_pty && !permitted.no_forwarding && permitted.no_agent);
+    }
+
+    #[test]
+    fn a_signature_over_something_else() {
+        let (a, b) = (signed((0, u64::MAX), alices), signed((0, u64::MAX), alices));
+        let (a, b) = (a.to_bytes().unwrap(), b.to_bytes().unwrap());
+        // The body of one with the signature of the other: both end alike.
+        let signature = 4 + 4 + 11 + 4 + 64;
+        let forged = [&a[..a.len() - signature], &b[b.len() - signature..]].concat();
+        let forged = Certificate::from_bytes(&forged).unwrap();
+        assert_eq!(read(&forged), Err("its signature is wrong"));
+    }
+}

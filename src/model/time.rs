@@ -68,11 +68,12 @@ impl<'de> Deserialize<'de> for Time {
 /// # Errors
 /// A few words on what is wrong, for the end of a sentence.
 pub fn parse_end(text: &str, now: Time) -> Result<Time, String> {
-    let end = match parse_span(text) {
+    let exact = match parse_span(text) {
         Some(seconds) => i64::try_from(seconds).ok().and_then(|s| now.0.checked_add(s.checked_mul(1000)?)),
         None => moment(text),
     };
-    match end {
+    // To the second, as it is shown and kept.
+    match exact.map(|ms| ms - ms.rem_euclid(1000)) {
         Some(end) if end <= now.0 => Err(String::from("that is over already")),
         Some(end) if end < LATEST => Ok(Time(end)),
         _ => Err(String::from("an end is written like 30d, 2031-05-01 or 203105011200Z")),

@@ -140,7 +140,8 @@ mod tests {
         let said = match words.as_slice() {
             ["ssh", "alice@PORTAL", rest @ ..] => rest.join(" "),
             [
-                "vm" | "key" | "job" | "event" | "user" | "image" | "plan" | "host" | "account" | "session",
+                "vm" | "key" | "job" | "event" | "user" | "image" | "plan" | "host" | "account" | "session"
+                | "ca",
                 _,
                 ..,
             ] => piece.to_owned(),

@@ -14,15 +14,21 @@ use twarga::action::ca::{CaAdd, CaLs, CaRevoke, CaRm};
 use twarga::action::catalogue::{ImageLs, PlanLimits, PlanLs};
 use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow, EventTail};
+use twarga::action::group::*;
 use twarga::action::host::{HostFollow, HostShow};
+use twarga::action::invite::{InviteLs, InviteNew, InviteRm};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRename, KeyRm};
+use twarga::action::role::*;
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
-use twarga::action::user::{UserLs, UserNew, UserShow};
+use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
+use twarga::action::user::*;
+use twarga::action::user_import::UserImport;
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
 use twarga::error::Code;
-use twarga::model::Setting;
+use twarga::model::group::{GroupName, Level};
+use twarga::model::{RoleName, Setting};
 use twarga::portal::{Action, Principal};
 use work::*;
 use zeroize::Zeroizing;
@@ -45,52 +51,127 @@ fn user_new(name: &str) -> UserNew {
     UserNew { name: name.parse().unwrap(), role: twarga::model::RoleName::USER, key: None }
 }
 
+fn role(name: &str) -> RoleName {
+    name.parse().unwrap()
+}
+
+fn group(name: &str) -> GroupName {
+    name.parse().unwrap()
+}
+
+fn role_new(name: &str, like: Option<RoleName>) -> RoleNew {
+    RoleNew { name: role(name), like, change: RoleChange::default() }
+}
+
+fn role_set(name: &str) -> RoleSet {
+    let change = RoleChange { allow: vec!["vm_read".parse().unwrap()], ..RoleChange::default() };
+    RoleSet { name: role(name), change, deny: Vec::new() }
+}
+
+/// A group of that account alone, with which alice's VM is shared.
+async fn share(portal: &TestPortal, machine: &str, account: &str, level: Level) {
+    let (p, admin) = (&portal.portal, &portal.admin);
+    p.perform(admin, GroupNew { name: group(account), note: String::new() }).await.unwrap();
+    let members = vec![account.parse().unwrap()];
+    p.perform(admin, GroupAdd { name: group(account), members }).await.unwrap();
+    let name = vm(&format!("{machine}.alice"));
+    p.perform(admin, VmShare { name, group: group(account), level }).await.unwrap();
+}
+
 fn passwd(old: &str, new: &str) -> AccountPasswd {
     let [old, new] = [old, new].map(|p| Zeroizing::new(p.to_owned()));
     AccountPasswd { old: Some(old), new }
 }
 
-/// Tries each action as a stranger to the row, as its owner, as an administrator.
+/// Tries each action as everybody there is. What the first three get is said with
+/// each row; what everybody gets is kept in a file, so that a change of rights shows.
 struct Table<'a> {
     portal: &'a TestPortal,
-    people: [Principal; 3],
+    people: Vec<Principal>,
     seen: BTreeSet<&'static str>,
     wrong: Vec<String>,
+    rights: String,
 }
 
-/// Who tries: bob has nothing to do with alice's rows.
+/// Who tries: bob has nothing to do with alice's rows, three share them with her.
 #[derive(Clone, Copy, PartialEq)]
 enum As {
     Bob,
     Alice,
     Admin,
+    Operator,
+    Auditor,
+    Seer,
+    Starter,
+    Insider,
 }
 
 impl As {
+    const ALL: [As; 8] =
+        [As::Bob, As::Alice, As::Admin, As::Operator, As::Auditor, As::Seer, As::Starter, As::Insider];
+
     /// A VM of alice's for each who may change it, so that each finds it as it was.
     fn vm(self) -> &'static str {
         match self {
             As::Bob => "web.alice",
             As::Alice => "web",
             As::Admin => "hub.alice",
+            As::Operator => "ops.alice",
+            As::Auditor => "aud.alice",
+            As::Seer => "see.alice",
+            As::Starter => "run.alice",
+            As::Insider => "ins.alice",
         }
     }
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    fn new(portal: &'a TestPortal, people: Vec<Principal>) -> Table<'a> {
+        let mut rights = String::from(
+            "# What everybody gets of what is alice's, or of everybody's. Made by tests/portal_door.rs:\n\
+             # TWARGA_SNAPSHOT=write writes it again; look at what changed.\n",
+        );
+        let heads = ["stranger", "owner", "admin", "operator", "auditor", "see", "operate", "enter"];
+        rights.push_str(&Self::line("action", &heads));
+        Table { portal, people, seen: BTreeSet::new(), wrong: Vec::new(), rights }
+    }
+
+    fn line(name: &str, cells: &[&str]) -> String {
+        let mut line = format!("{name:20}");
+        for cell in cells {
+            line.push_str(&format!(" {cell:18}"));
+        }
+        line.trim_end().to_owned() + "\n"
+    }
+
     async fn row<A: Action>(&mut self, expected: [&str; 3], action: impl Fn(As) -> A) {
         self.seen.insert(A::NAME);
-        for (i, by) in [As::Bob, As::Alice, As::Admin].into_iter().enumerate() {
+        let mut cells = Vec::new();
+        for (i, by) in As::ALL.into_iter().enumerate() {
             let got = outcome(&self.portal.portal, &self.people[i], action(by)).await;
-            if got != expected[i] {
+            if expected.get(i).is_some_and(|e| *e != got) {
                 self.wrong.push(format!("{} by {i}: {got}, not {}", A::NAME, expected[i]));
             }
+            cells.push(got);
         }
+        self.rights.push_str(&Self::line(A::NAME, &cells));
         quiet(&self.portal.portal, &self.portal.admin).await;
     }
 
     async fn same<A: Action>(&mut self, expected: &str, action: impl Fn() -> A) {
         self.row([expected; 3], |_| action()).await;
+    }
+
+    /// Compares with what is kept.
+    fn compare(&self) {
+        let file = "tests/snapshots/rights.txt";
+        if std::env::var_os("TWARGA_SNAPSHOT").is_some_and(|v| v == "write") {
+            std::fs::write(file, &self.rights).unwrap();
+        }
+        let kept = std::fs::read_to_string(file).unwrap();
+        let differ = |(a, b): &(&str, &str)| a != b;
+        let lines = kept.lines().zip(self.rights.lines()).find(differ);
+        assert!(kept == self.rights, "rights have changed ({file}): {lines:#?}\n{}", self.rights);
     }
 }
 
@@ -101,7 +182,10 @@ fn every_action() -> BTreeSet<String> {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for line in text.lines() {
             let constant = line.contains("const NAME: &'static str = \"");
-            let listed = line.trim_start().starts_with("Vm") && line.contains(", \"vm.");
+            let listed = line.trim_start().starts_with(|c: char| c.is_ascii_uppercase())
+                && line
+                    .split_once(", \"")
+                    .is_some_and(|(verb, _)| verb.trim().chars().all(char::is_alphanumeric));
             if constant || listed {
                 names.insert(line.split('"').nth(1).unwrap().to_owned());
             }
@@ -115,20 +199,41 @@ async fn every_action_gives_every_role_what_the_table_says() {
     let (portal, _driver) = mock().await;
     let alice = portal.user("alice", "user").await;
     let bob = portal.user("bob", "user").await;
+    portal
+        .portal
+        .perform(&portal.admin, GroupNew { name: group("bobs"), note: String::new() })
+        .await
+        .unwrap();
     make_vm(&portal.portal, &alice, "web").await;
-    make_vm(&portal.portal, &alice, "hub").await;
+    for name in ["hub", "ops", "aud", "see", "run", "ins"] {
+        make_vm(&portal.portal, &alice, name).await;
+    }
+    let mut people = vec![bob, alice.clone(), portal.admin.clone()];
+    people.push(portal.user("olga", "operator").await);
+    people.push(portal.user("aude", "auditor").await);
+    for (name, level, machine) in
+        [("sid", Level::See, "see"), ("stan", Level::Operate, "run"), ("ines", Level::Enter, "ins")]
+    {
+        people.push(portal.user(name, "user").await);
+        share(&portal, machine, name, level).await;
+    }
     let job = portal.portal.perform(&alice, JobLs { all: false, limit: 1 }).await.unwrap()[0].id;
     let event = portal.portal.perform(&alice, events(false)).await.unwrap()[0].id;
-    let keys = ["a", "b", "c"].map(|n| {
+    let keys = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|n| {
         let file = portal.keygen(n, &["-t", "ed25519"]);
         std::fs::read_to_string(file.with_extension("pub")).unwrap()
     });
-    let people = [bob, alice.clone(), portal.admin.clone()];
-    let mut t = Table { portal: &portal, people, seen: BTreeSet::new(), wrong: Vec::new() };
+    let mut t = Table::new(&portal, people);
 
     t.same("done", || Whoami {}).await;
     t.same("done", || AccountShow {}).await;
     t.same("done", || passwd(PASSWORD, "nine purple toads")).await;
+    t.same("done", || TotpShow {}).await;
+    t.same("done", || TotpEnable { text: false }).await;
+    t.same("account.code", || TotpConfirm { code: vec![String::from("no code")] }).await;
+    let proof = || Zeroizing::new(String::from("not it"));
+    t.same("account.code", || TotpBackupCodes { proof: proof() }).await;
+    t.same("account.password", || TotpDisable { proof: proof() }).await;
     t.same("done", || PlanLs {}).await;
     t.same("done", || PlanLimits {}).await;
     t.same("done", || ImageLs {}).await;
@@ -148,8 +253,46 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| HostShow {}).await;
     t.row(staff, |_| HostFollow {}).await;
     t.row(staff, |_| UserLs {}).await;
+    t.row(staff, |_| InviteLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
+    let name = || "carol".parse().unwrap();
+    let set_user = || UserSet { name: name(), role: None, password_login: None, must_change: Some(true) };
+    t.row(staff, |_| set_user()).await;
+    t.row(staff, |_| UserDisable { name: name() }).await;
+    t.row(staff, |_| UserEnable { name: name() }).await;
+    t.row(staff, |_| UserPasswdReset { name: name() }).await;
+    t.row(staff, |_| UserRm { name: name(), yes: true }).await;
+    let list = || b"name,role\ndora,user\n".to_vec();
+    t.row(staff, |_| UserImport { from: None, dry_run: false, list: list() }).await;
+    let invite = || InviteNew {
+        role: twarga::model::RoleName::USER,
+        credits: None,
+        expires: 60,
+        uses: 1,
+        group: None,
+        count: None,
+        csv: false,
+    };
+    t.row(staff, |_| invite()).await;
+    t.row(staff, |_| InviteRm { id: 1 }).await;
+    let reset = ["forbidden", "forbidden", "not_found"];
+    t.row(reset, |_| UserReset2fa { name: "alice".parse().unwrap() }).await;
+
+    t.row(staff, |_| RoleLs {}).await;
+    t.row(staff, |_| RoleShow { name: RoleName::USER }).await;
+    t.row(staff, |by| role_new(&format!("helper{}", by as u8), None)).await;
+    t.row(staff, |_| role_set("helper2")).await;
+    t.row(staff, |_| RoleGrant { role: role("helper2"), user: "bob".parse().unwrap(), expires: Some(60) })
+        .await;
+    t.row(staff, |_| RoleRevoke { role: role("helper2"), user: "bob".parse().unwrap() }).await;
+    t.row(staff, |_| RoleRm { name: role("helper2") }).await;
+    t.row(staff, |_| GroupLs {}).await;
+    t.row(staff, |_| GroupShow { name: group("sid") }).await;
+    t.row(staff, |by| GroupNew { name: group(&format!("g{}", by as u8)), note: String::new() }).await;
+    t.row(staff, |_| GroupAdd { name: group("g2"), members: vec!["bob".parse().unwrap()] }).await;
+    t.row(staff, |_| GroupRemove { name: group("g2"), members: vec!["bob".parse().unwrap()] }).await;
+    t.row(staff, |_| GroupRm { name: group("g2"), yes: true }).await;
 
     t.row(["done"; 3], |by| KeyAdd::of(keys[by as usize].clone())).await;
     let of_alice = portal.portal.perform(&alice, KeyLs {}).await.unwrap()[0].id;
@@ -178,6 +321,11 @@ async fn every_action_gives_every_role_what_the_table_says() {
     let theirs = ["vm.not_found", "done", "done"];
     let names = |by: As| vms(&[by.vm()]);
     t.row(theirs, |by| VmShow { name: vm(by.vm()) }).await;
+    t.row(theirs, |by| VmShares { name: vm(by.vm()) }).await;
+    let sharing = ["vm.not_found", "group.not_found", "done"];
+    let to = || group("bobs");
+    t.row(sharing, |by| VmShare { name: vm(by.vm()), group: to(), level: Level::See }).await;
+    t.row(sharing, |by| VmUnshare { name: vm(by.vm()), group: to() }).await;
     t.row(theirs, |by| VmStats { name: vm(by.vm()) }).await;
     t.row(theirs, |by| VmConsole { name: vm(by.vm()) }).await;
     // Let through, but nobody is at home in a mock's guest.
@@ -192,6 +340,7 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(theirs, |by| VmDestroy { names: names(by), yes: true, no_wait: false }).await;
 
     assert!(t.wrong.is_empty(), "{:#?}", t.wrong);
+    t.compare();
     let all = every_action();
     let seen: BTreeSet<_> = t.seen.iter().map(|s| (*s).to_owned()).collect();
     assert_eq!(all, seen, "the table and the actions differ");

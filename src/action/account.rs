@@ -5,8 +5,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, Permission, Preferences, Setting, Time, User};
-use crate::portal::{Action, Cx, auth};
+use crate::model::group::GroupName;
+use crate::model::{Category, Grant, Permission, Preferences, Reach, Setting, Time, User};
+use crate::portal::{Action, Cx};
 
 /// Who you are
 #[derive(Debug, Args, Serialize)]
@@ -20,6 +21,8 @@ pub struct Me {
     pub user: User,
     /// Whether it can sign in with a password.
     pub has_password: bool,
+    /// Whether it has a second factor, which is asked for.
+    pub second_factor: bool,
     /// The session that asks.
     pub session: String,
     /// From where it comes.
@@ -30,6 +33,10 @@ pub struct Me {
     pub keys: usize,
     /// VMs of the account.
     pub vms: usize,
+    /// Groups that it is in.
+    pub groups: Vec<GroupName>,
+    /// Roles that it is granted beside its own.
+    pub grants: Vec<Grant>,
 }
 
 async fn me(cx: &Cx) -> Result<Me> {
@@ -37,14 +44,18 @@ async fn me(cx: &Cx) -> Result<Me> {
     let known = cx.portal.store().credentials(cx.who.name().to_owned()).await?;
     let known = known.ok_or_else(|| Error::new(Code::UserNotFound, "This account is gone."))?;
     let session = cx.who.session();
+    let factor = cx.portal.store().totp(id).await?.is_some_and(|t| t.confirmed_at.is_some());
     Ok(Me {
+        second_factor: factor,
         has_password: known.password_hash.is_some(),
         user: known.user,
         session: session.id.clone(),
         source_ip: session.source_ip.to_string(),
         since: session.since,
         keys: cx.portal.store().keys(id).await?.len(),
-        vms: cx.portal.store().vms(Some(id)).await?.len(),
+        vms: cx.portal.store().vms(Reach::Own(id)).await?.len(),
+        groups: cx.portal.store().standing(id).await?.map(|s| s.groups).unwrap_or_default(),
+        grants: cx.portal.store().role_grants(id).await?,
     })
 }
 
@@ -54,6 +65,7 @@ impl Action for Whoami {
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
     const READS: bool = true;
+    const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
     async fn run(self, cx: &Cx) -> Result<Me> {
@@ -71,6 +83,7 @@ impl Action for AccountShow {
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
     const READS: bool = true;
+    const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
     async fn run(self, cx: &Cx) -> Result<Me> {
@@ -99,6 +112,7 @@ impl Action for AccountPasswd {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const BEFORE_FACTOR: bool = true;
     type Output = ();
 
     async fn run(self, cx: &Cx) -> Result<()> {
@@ -112,11 +126,10 @@ impl Action for AccountPasswd {
                 return Err(Error::new(Code::BadPassword, "The old password is not right."));
             }
         }
-        auth::check_new_password(&self.new, &name)?;
         if has_password && self.old.as_ref() == Some(&self.new) {
             return Err(Error::new(Code::BadPassword, "The new password is the old one."));
         }
-        let hash = cx.portal.hash(self.new).await?;
+        let hash = cx.portal.hash_new(self.new, &name).await?;
         cx.portal.store().set_password(id, hash, false).await
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::DuplexStream;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::model::name::VmRef;
-use crate::model::{Category, Permission, Vm};
+use crate::model::{Category, Permission, Reach, Vm};
 use crate::portal::entry::Forward;
 use crate::portal::{Action, Cx, Target};
 
@@ -121,7 +121,7 @@ impl Action for SshConfig {
     async fn run(self, cx: &Cx) -> Result<SshConfigParts> {
         let listen = cx.portal.config().ssh.listen;
         let (portal_host, portal_port) = split_portal(self.portal.as_deref(), listen.port())?;
-        let mut vms = cx.portal.store().vms(Some(cx.who.user_id())).await?;
+        let mut vms = cx.portal.store().vms(Reach::Own(cx.who.user_id())).await?;
         vms.retain(|vm| cx.may_see(vm));
         Ok(SshConfigParts {
             user: cx.who.name().to_owned(),

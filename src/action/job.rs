@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use super::vm::{ChangesVms, VmDestroy, VmNew, VmPause, VmRestart, VmResume, VmStart, VmStop};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
-use crate::model::{Category, Job, JobState, Permission, Vm};
+use crate::model::{Category, Job, JobState, Permission, Reach, Vm};
 use crate::portal::{Action, Cx, Portal, Target};
 
 /// Jobs that a feed tells of.
@@ -36,8 +36,7 @@ impl Action for JobLs {
     type Output = Vec<Job>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Job>> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
-        let jobs = cx.portal.store().jobs(owner, self.limit).await?;
+        let jobs = cx.portal.store().jobs(cx.reach(self.all), self.limit).await?;
         Ok(jobs.into_iter().map(|job| cx.portal.job_now(job)).collect())
     }
 }
@@ -53,7 +52,7 @@ pub struct JobFollow {
 #[derive(Debug)]
 pub struct JobFeed {
     portal: Portal,
-    owner: Option<i64>,
+    reach: Reach,
     /// Of jobs that begin and end.
     changes: watch::Receiver<u64>,
     /// Of how far they are.
@@ -77,7 +76,7 @@ impl JobFeed {
             self.told.mark_unchanged();
             if self.rows_are_old {
                 self.changes.mark_unchanged();
-                let rows = self.portal.store().jobs(self.owner, FOLLOWED).await?;
+                let rows = self.portal.store().jobs(self.reach, FOLLOWED).await?;
                 self.rows = rows.into_iter().map(Arc::new).collect();
                 self.rows_are_old = false;
             }
@@ -117,7 +116,7 @@ impl Action for JobFollow {
     async fn run(self, cx: &Cx) -> Result<JobFeed> {
         Ok(JobFeed {
             portal: cx.portal.clone(),
-            owner: if self.all { cx.only_owner() } else { Some(cx.who.user_id()) },
+            reach: cx.reach(self.all),
             changes: cx.portal.changes(),
             told: cx.portal.job_changes(),
             rows: Vec::new(),

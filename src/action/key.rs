@@ -251,7 +251,8 @@ impl Action for KeyRm {
             }
         }
         let numbers: Vec<i64> = gone.iter().map(|k| k.id).collect();
-        cx.portal.store().keys_delete(id, numbers.clone()).await?;
+        let passwords = cx.portal.config().ssh.password_auth;
+        cx.portal.store().keys_delete(id, numbers.clone(), passwords).await?;
         cx.portal.take_back(cx.who.session(), |by| match by {
             Credential::Key(id) => numbers.contains(id),
             Credential::Password | Credential::Certificate { .. } => false,

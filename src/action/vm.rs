@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
 use crate::model::name::{VmRef, check_tags};
 use crate::model::plan::LEAST;
-use crate::model::{Category, Job, Permission, Size, Vm, VmName, VmState, text};
+use crate::model::{Category, Job, Permission, Reach, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
 use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
 
@@ -174,8 +174,8 @@ impl Action for VmLs {
     type Output = Vec<Vm>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Vm>> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
-        let mut vms = cx.portal.store().vms(owner).await?;
+        let reach = cx.reach(self.all);
+        let mut vms = cx.portal.store().vms(reach).await?;
         vms.retain(|vm| cx.may_see(vm));
         vms.retain(|vm| {
             self.tag.as_ref().is_none_or(|t| vm.tags.contains(t))
@@ -197,7 +197,7 @@ pub struct VmFollow {
 pub struct VmFeed {
     portal: Portal,
     who: Principal,
-    owner: Option<i64>,
+    reach: Reach,
     changes: tokio::sync::watch::Receiver<u64>,
     samples: tokio::sync::watch::Receiver<Arc<std::collections::HashMap<uuid::Uuid, VmSample>>>,
     fresh: bool,
@@ -216,7 +216,7 @@ impl VmFeed {
         }
         self.changes.mark_unchanged();
         let samples = Arc::clone(&self.samples.borrow_and_update());
-        let vms = self.portal.store().vms(self.owner).await?;
+        let vms = self.portal.store().vms(self.reach).await?;
         let seen = vms.into_iter().filter(|vm| self.who.limits().sees(vm));
         Ok(seen
             .map(|vm| {
@@ -235,11 +235,11 @@ impl Action for VmFollow {
     type Output = VmFeed;
 
     async fn run(self, cx: &Cx) -> Result<VmFeed> {
-        let owner = if self.all { cx.only_owner() } else { Some(cx.who.user_id()) };
+        let reach = cx.reach(self.all);
         Ok(VmFeed {
             portal: cx.portal.clone(),
             who: cx.who.clone(),
-            owner,
+            reach,
             changes: cx.portal.changes(),
             samples: cx.portal.vm_samples(),
             fresh: true,

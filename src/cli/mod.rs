@@ -3,18 +3,26 @@
 mod backup;
 mod database;
 mod doctor;
+mod keys;
 mod serve;
 mod setup;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::image::{self, Catalogue};
+use crate::memory;
+
+/// How long a thread that may block waits for more to do: less than from one of the
+/// portal's samples to the next.
+const THREAD_WAITS: Duration = Duration::from_millis(500);
 
 /// A small cloud that you SSH into
 #[derive(Debug, Parser)]
@@ -51,12 +59,18 @@ enum Command {
     Backup {
         /// Where to
         file: PathBuf,
+        /// Leave the keys out: what is sealed in it opens only where they are
+        #[arg(long)]
+        without_keys: bool,
     },
     /// Bring a backup back; the portal must not be serving
     Restore {
         /// What `twarga backup` wrote
         file: PathBuf,
     },
+    /// The portal's own keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -80,17 +94,31 @@ enum ConfigCommand {
 /// Reads the flags, does what they say, and gives the exit status.
 pub fn main() -> ExitCode {
     let program = Program::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(e) => return fail(&Error::internal(e)),
     };
     let result = runtime.block_on(run(program));
     // A hung backend must not keep the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(code) => code,
         Err(e) => fail(&e),
     }
+}
+
+/// The runtime that everything runs in: its threads do not keep much memory to
+/// themselves ([`memory`]), and what was started for a rush ends soon after it.
+/// Otherwise the portal's own beat, which wakes them by turns, keeps all of them.
+///
+/// # Errors
+/// The system's, if it gives no threads.
+pub fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .thread_keep_alive(THREAD_WAITS)
+        .on_thread_park(memory::before_waiting)
+        .build()
 }
 
 fn fail(e: &Error) -> ExitCode {
@@ -114,8 +142,9 @@ async fn run(program: Program) -> Result<ExitCode> {
         Command::Init(flags) => setup::init(config, flags).await?,
         Command::Image(ImageCommand::Build { name }) => build_image(&config, &name).await?,
         Command::User(command) => setup::user(config, command).await?,
-        Command::Backup { file } => backup::backup(&config, &file).await?,
+        Command::Backup { file, without_keys } => backup::backup(&config, &file, !without_keys).await?,
         Command::Restore { file } => backup::restore(&config, &file)?,
+        Command::Keys(command) => keys::run(config, command).await?,
         Command::Config(ConfigCommand::Check) => say("The configuration is right."),
         // Taken above: it has to work with a broken configuration too.
         Command::Doctor(_) => {}
@@ -132,4 +161,49 @@ async fn build_image(config: &Config, name: &str) -> Result<()> {
     let short: String = digest.chars().take(12).collect();
     say(format_args!("{name}: ready after {took} s, {size}, build {short}"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::HashSet;
+    use std::sync::mpsc::{self, Sender};
+    use std::sync::{Arc, Barrier};
+    use std::thread::ThreadId;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Tells of the end of the thread that it belongs to.
+    struct Told(ThreadId, Sender<ThreadId>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.1.send(self.0);
+        }
+    }
+
+    thread_local! {
+        static END: RefCell<Option<Told>> = const { RefCell::new(None) };
+    }
+
+    #[test]
+    fn threads_that_were_started_for_a_rush_end_soon_after_it() {
+        const RUSH: usize = 20;
+        let runtime = runtime().unwrap();
+        let (tell, told) = mpsc::channel();
+        let all_here = Arc::new(Barrier::new(RUSH));
+        for _ in 0..RUSH {
+            let (tell, all_here) = (tell.clone(), Arc::clone(&all_here));
+            runtime.spawn_blocking(move || {
+                END.set(Some(Told(std::thread::current().id(), tell)));
+                all_here.wait();
+            });
+        }
+        // Sooner than by themselves: those of a runtime as it comes wait for 10 s.
+        let by = Instant::now() + Duration::from_secs(8);
+        let left = || told.recv_timeout(by.saturating_duration_since(Instant::now()));
+        let ended: HashSet<_> = (0..RUSH).map(|_| left().expect("they stay")).collect();
+        assert_eq!(ended.len(), RUSH);
+    }
 }

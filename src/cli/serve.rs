@@ -98,6 +98,11 @@ fn driver(_config: &Config) -> Result<Arc<dyn Driver>> {
 /// to the emulator by the driver.
 fn start_logging() {
     let filter = EnvFilter::try_from_env("TWARGA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,twarga=info"));
+    // russh would write down whom clients sign in as, and tokens come as such names.
+    let filter = match "russh=info".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -107,6 +112,7 @@ fn start_logging() {
 
 pub(super) async fn run(config: Config) -> Result<()> {
     start_logging();
+    crate::memory::keep_from_dumps();
     // From here on: a signal that comes early ends the portal in good order too.
     let mut told = Signals::listen()?;
     // Kept to the process's last moment: a call to a hung backend may outlive

@@ -11,7 +11,7 @@ use super::{database, say};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
-use crate::model::{RoleName, User};
+use crate::model::{Category, EventDraft, Outcome, RoleName, Severity, User};
 use crate::portal::{PortalKeys, auth, keys};
 use crate::store::{NewUser, Store};
 
@@ -73,7 +73,7 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
         return Err(Error::new(Code::Exists, format!("There is a database already: {}.", path.display()))
             .hint("`twarga serve` uses it; `twarga user passwd NAME` gives an account another password."));
     }
-    let name = flags.admin.to_string();
+    let name = flags.admin.for_new()?.to_string();
     let mut admin = NewUser {
         name: name.clone(),
         role: RoleName::ADMIN,
@@ -85,7 +85,9 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
         Some(file) => {
             let text = std::fs::read_to_string(&file)
                 .map_err(|e| Error::new(Code::BadKey, format!("{} cannot be read: {e}.", file.display())))?;
-            admin.key = Some(keys::parse_public(&text)?);
+            let key = keys::parse_public(&text)?;
+            keys::check_taken(&key, config.ssh.security_keys)?;
+            admin.key = Some(key);
         }
         None => {
             let password = password_from_stdin()?;
@@ -117,6 +119,23 @@ async fn find(store: &Store, name: UserName) -> Result<User> {
     found.ok_or_else(|| Error::new(Code::UserNotFound, format!("No account called “{name}”.")).hint(""))
 }
 
+/// What the audit is told of a second factor that the host's owner took off.
+fn reset(user: &User) -> EventDraft {
+    EventDraft {
+        category: Category::Iam,
+        action: "user.reset_2fa",
+        outcome: Outcome::Success,
+        severity: Severity::Medium,
+        actor: String::from("host"),
+        actor_id: None,
+        source_ip: None,
+        target: Some(user.name.clone()),
+        session: None,
+        message: format!("The second factor of {} was taken off on the host.", user.name),
+        details: serde_json::json!({}),
+    }
+}
+
 pub(super) async fn user(config: Config, command: UserCommand) -> Result<()> {
     let path = database::existing(&config)?;
     let _lock = alone_if_it_migrates(&config, &path)?;
@@ -131,7 +150,12 @@ pub(super) async fn user(config: Config, command: UserCommand) -> Result<()> {
         }
         UserCommand::Reset2fa { name } => {
             let user = find(&store, name).await?;
-            say(format_args!("{} has no second factor: there is nothing to reset.", user.name));
+            if store.totp_delete(user.id).await? {
+                store.event_insert(reset(&user), None).await?;
+                say(format_args!("{} has no second factor any more.", user.name));
+            } else {
+                say(format_args!("{} has no second factor: there is nothing to reset.", user.name));
+            }
         }
     }
     Ok(())

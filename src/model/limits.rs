@@ -259,7 +259,9 @@ impl FromStr for Verb {
     fn from_str(s: &str) -> Result<Self, Error> {
         let words: Vec<&str> = s.split_whitespace().collect();
         let word = |w: &str| {
-            !w.is_empty() && w.len() <= 32 && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+            !w.is_empty()
+                && w.len() <= 32
+                && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
         match words.as_slice() {
             [one] => ALONE.iter().find(|(alone, ..)| alone == one).map(|(_, noun, verb)| (*noun, *verb)),

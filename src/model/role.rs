@@ -7,62 +7,59 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::words::words;
 use crate::error::{Code, Error};
+use crate::model::group::GroupName;
 use crate::model::name::is_label;
+use crate::model::time::span;
 use crate::model::{Time, User, text};
 
-/// The words of [`Permission`], in one place.
-macro_rules! permissions {
-    ($($(#[doc = $doc:literal])+ $name:ident $word:literal,)+) => {
-        /// What an action wants of whoever performs it. Whether it is granted for a
-        /// particular row (one's own, or anybody's) is decided behind the door.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Permission { $($(#[doc = $doc])+ $name,)+ }
-
-        impl Permission {
-            /// Every permission.
-            pub const ALL: &'static [Permission] = &[$(Permission::$name,)+];
-
-            /// The permission's word.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Permission::$name => $word,)+ }
-            }
-        }
-    };
-}
-
-permissions! {
-    /// Look after one's own account: password, keys, second factor.
-    AccountSelf "account_self",
-    /// Look at what is offered: plans, images.
-    CatalogueRead "catalogue_read",
-    /// See a VM, its jobs and its figures.
-    VmRead "vm_read",
-    /// Start and stop a VM.
-    VmOperate "vm_operate",
-    /// Make, change, share and destroy a VM.
-    VmWrite "vm_write",
-    /// Be inside a VM: shell, jump, console.
-    VmEnter "vm_enter",
-    /// Read events.
-    EventRead "event_read",
-    /// See connections.
-    SessionRead "session_read",
-    /// End connections.
-    SessionKill "session_kill",
-    /// See the accounts, roles, groups and invitations.
-    UserRead "user_read",
-    /// Make and change accounts, roles, groups and invitations.
-    UserWrite "user_write",
-    /// See which addresses are banned.
-    BanRead "ban_read",
-    /// Ban addresses, and let them in again.
-    BanWrite "ban_write",
-    /// See the host's own figures.
-    HostRead "host_read",
+words! {
+    /// What an action wants of whoever performs it. Whether it is granted for a
+    /// particular row (one's own, or anybody's) is decided behind the door.
+    Permission {
+        /// Look after one's own account: password, keys, second factor.
+        AccountSelf = "account_self",
+        /// Look at what is offered: plans, images.
+        CatalogueRead = "catalogue_read",
+        /// See a VM, its jobs and its figures.
+        VmRead = "vm_read",
+        /// Start and stop a VM.
+        VmOperate = "vm_operate",
+        /// Make, change, share and destroy a VM.
+        VmWrite = "vm_write",
+        /// Be inside a VM: shell, jump, console.
+        VmEnter = "vm_enter",
+        /// Read events.
+        EventRead = "event_read",
+        /// See connections.
+        SessionRead = "session_read",
+        /// End connections.
+        SessionKill = "session_kill",
+        /// See the accounts, roles, groups and invitations.
+        UserRead = "user_read",
+        /// Make and change accounts, roles, groups and invitations.
+        UserWrite = "user_write",
+        /// See which addresses are banned.
+        BanRead = "ban_read",
+        /// Ban addresses, and let them in again.
+        BanWrite = "ban_write",
+        /// See the host's own figures.
+        HostRead = "host_read",
+    }
 }
 
 impl Permission {
+    /// Whether it has any meaning for what is one's own only.
+    pub fn has_own(self) -> bool {
+        use Permission as P;
+        match self {
+            P::AccountSelf | P::VmRead | P::VmOperate | P::VmWrite | P::VmEnter => true,
+            P::EventRead | P::SessionRead | P::SessionKill => true,
+            P::CatalogueRead | P::UserRead | P::UserWrite | P::BanRead | P::BanWrite | P::HostRead => false,
+        }
+    }
+
     /// Whether it changes nothing: what a read-only key may still do.
     pub const fn reads(self) -> bool {
         use Permission as P;
@@ -78,7 +75,7 @@ impl Permission {
 impl FromStr for Permission {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self, Error> {
-        Self::ALL.iter().copied().find(|p| p.as_str() == s).ok_or_else(|| {
+        Permission::parse(s).ok_or_else(|| {
             let words: Vec<_> = Self::ALL.iter().map(|p| p.as_str()).collect();
             Error::usage(format!("There is no permission “{}”.", text::short(s, 40)))
                 .hint(format!("There are: {}.", words.join(", ")))
@@ -86,46 +83,22 @@ impl FromStr for Permission {
     }
 }
 
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl Serialize for Permission {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(self.as_str())
-    }
-}
-
-/// How far a permission reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Not at all.
-    #[default]
-    None,
-    /// What is one's own, and what is shared with one.
-    Own,
-    /// Everybody's.
-    All,
-}
-
-impl Scope {
-    /// The scope's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::None => "none",
-            Scope::Own => "own",
-            Scope::All => "all",
-        }
+words! {
+    /// How far a permission reaches.
+    Scope {
+        /// Not at all.
+        None = "none",
+        /// What is one's own, and what is shared with one.
+        Own = "own",
+        /// Everybody's.
+        All = "all",
     }
 }
 
 impl FromStr for Scope {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self, Error> {
-        [Scope::None, Scope::Own, Scope::All].into_iter().find(|scope| scope.as_str() == s).ok_or_else(|| {
+        Scope::parse(s).ok_or_else(|| {
             Error::usage(format!("A permission reaches none, own or all, not “{}”.", text::short(s, 40)))
         })
     }
@@ -138,7 +111,7 @@ pub struct Rights(BTreeMap<Permission, Scope>);
 impl Rights {
     /// How far that permission reaches.
     pub fn scope(&self, permission: Permission) -> Scope {
-        self.0.get(&permission).copied().unwrap_or_default()
+        self.0.get(&permission).copied().unwrap_or(Scope::None)
     }
 
     /// Sets how far a permission reaches.
@@ -152,7 +125,7 @@ impl Rights {
     /// Adds what others have: each permission reaches as far as the further one.
     pub fn add(&mut self, others: &Rights) {
         for (permission, scope) in &others.0 {
-            let mine = self.0.entry(*permission).or_default();
+            let mine = self.0.entry(*permission).or_insert(Scope::None);
             *mine = (*mine).max(*scope);
         }
     }
@@ -306,6 +279,32 @@ impl Policy {
     }
 }
 
+/// Which rows of a list somebody gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of that account.
+    Own(i64),
+    /// Those, and what is shared with it.
+    Shared(i64),
+    /// Everybody's.
+    All,
+}
+
+/// In a few words; empty if nothing is demanded.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = Vec::new();
+        if self.second_factor {
+            all.push(String::from("second factor"));
+        }
+        if !self.password_login {
+            all.push(String::from("no passwords"));
+        }
+        all.extend(self.max_session_s.map(|s| format!("sessions of {}", span(s))));
+        f.write_str(&all.join(", "))
+    }
+}
+
 /// An account, with what it may do at this moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
@@ -315,6 +314,17 @@ pub struct Standing {
     pub rights: Rights,
     /// What is demanded of it.
     pub policy: Policy,
+    /// It has a second factor that counts.
+    pub second_factor: bool,
+    /// The groups that it is in.
+    pub groups: Vec<GroupName>,
+}
+
+impl Standing {
+    /// It can do nothing but set up a second factor.
+    pub fn must_enrol(&self) -> bool {
+        self.policy.second_factor && !self.second_factor
+    }
 }
 
 /// A role, whole.

@@ -29,6 +29,13 @@ impl Time {
         u64::try_from(self.0.saturating_sub(earlier.0) / 1000).unwrap_or(0)
     }
 
+    /// The moment `seconds` after this one.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: u64) -> Self {
+        let ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        Time(self.0.saturating_add(ms))
+    }
+
     /// The moment `seconds` before this one.
     #[must_use]
     pub fn minus_seconds(self, seconds: u64) -> Self {

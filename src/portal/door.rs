@@ -11,8 +11,11 @@ use serde::Serialize;
 use super::principal::Principal;
 use super::{Portal, Session, limits};
 use crate::error::{Code, Error, Result};
+use crate::model::group::Level;
 use crate::model::name::{UserName, VmRef};
-use crate::model::{Category, EventDraft, Job, Outcome, Permission, Scope, Severity, User, Vm, text};
+use crate::model::{
+    Category, EventDraft, Job, Outcome, Permission, Reach, Rights, Scope, Severity, Standing, User, Vm, text,
+};
 
 /// Between two tries at writing an outcome down: at first, and when it is given up.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -34,6 +37,8 @@ pub trait Action: Serialize + Send + Sync + 'static {
     /// What it gives is no more than [`Cx::may_see`] lets through, so that a key for a
     /// few VMs may ask for it.
     const MINDS_LIMITS: bool = false;
+    /// May be done by somebody who has yet to set up a second factor that is demanded.
+    const BEFORE_FACTOR: bool = false;
     /// What comes of it.
     type Output: Send + 'static;
 
@@ -92,6 +97,8 @@ pub struct Cx {
     pub who: Principal,
     /// How far the action's permission reaches for them.
     pub scope: Scope,
+    /// Everything that they may do, at this moment.
+    pub rights: Rights,
     subject: Subject,
 }
 
@@ -144,12 +151,36 @@ impl Cx {
         limits::sees_vm(&self.who, vm)
     }
 
+    /// Which rows of a list the asker gets: their own, or all that they may see.
+    pub fn reach(&self, all: bool) -> Reach {
+        match (all, self.scope) {
+            (true, Scope::All) => Reach::All,
+            (true, Scope::Own | Scope::None) => Reach::Shared(self.who.user_id()),
+            (false, _) => Reach::Own(self.who.user_id()),
+        }
+    }
+
+    /// # Errors
+    /// `forbidden` if those rights reach further than the asker's own: nobody gives,
+    /// or takes away, what he has not.
+    pub fn covers(&self, rights: &Rights, what: &str) -> Result<()> {
+        covers(&self.rights, rights, what)
+    }
+
     /// Whose rows the asker may see: none means everybody's.
     pub fn only_owner(&self) -> Option<i64> {
         match self.scope {
             Scope::All => None,
             Scope::Own | Scope::None => Some(self.who.user_id()),
         }
+    }
+}
+
+/// [`Cx::covers`], where there is no context.
+pub(crate) fn covers(mine: &Rights, rights: &Rights, what: &str) -> Result<()> {
+    match mine.cover(rights) {
+        true => Ok(()),
+        false => Err(Error::new(Code::Forbidden, format!("{what} may do what you may not."))),
     }
 }
 
@@ -222,47 +253,56 @@ impl Portal {
         action: A,
         target: &Target,
     ) -> Result<A::Output> {
-        let scope = self.scope_now::<A>(who).await?;
+        let standing = self.standing_now::<A>(who).await?;
         limits::may_ask::<A>(who, target)?;
-        let subject = self.resolve::<A>(who, scope, target).await?;
-        let cx = Cx { portal: self.clone(), who: who.clone(), scope, subject };
+        let scope = standing.rights.scope(A::PERMISSION);
+        let asked = Asked { who, action: A::NAME, permission: A::PERMISSION, scope };
+        let subject = self.resolve(&asked, target).await?;
+        let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights: standing.rights, subject };
         action.run(&cx).await
     }
 
     /// The rights of this moment, not those of the login.
-    async fn scope_now<A: Action>(&self, who: &Principal) -> Result<Scope> {
+    async fn standing_now<A: Action>(&self, who: &Principal) -> Result<Standing> {
         let standing = self.store().standing(who.user_id()).await?.filter(|s| s.user.enabled);
         let standing = standing.ok_or_else(|| Error::new(Code::Forbidden, "This account is disabled."))?;
         if standing.user.must_change_password && !A::BEFORE_PASSWORD {
             return Err(Error::new(Code::MustChangePassword, "This account has yet to choose a password."));
+        }
+        if standing.must_enrol() && !A::BEFORE_FACTOR {
+            let message = "A second factor is demanded of this account, and it has none yet.";
+            return Err(Error::new(Code::SecondFactorMissing, message));
         }
         match standing.rights.scope(A::PERMISSION) {
             Scope::None => Err(Error::new(
                 Code::Forbidden,
                 format!("Your role ({}) does not allow `{}`.", standing.user.role, A::NAME),
             )),
-            scope => Ok(scope),
+            Scope::Own | Scope::All => Ok(standing),
         }
     }
 
-    async fn resolve<A: Action>(&self, who: &Principal, scope: Scope, target: &Target) -> Result<Subject> {
+    async fn resolve(&self, asked: &Asked<'_>, target: &Target) -> Result<Subject> {
         Ok(match target {
             Target::Nothing => Subject::Nothing,
             Target::Vms(names) => {
                 let mut vms = Vec::with_capacity(names.len());
                 for name in names {
-                    vms.push(self.resolve_vm(who, scope, name).await?);
+                    vms.push(self.resolve_vm(asked, name).await?);
                 }
                 Subject::Vms(vms)
             }
             Target::Job(id) => {
-                let job = self.store().job(*id).await?.filter(|j| may(who, scope, j.owner_id));
-                let job = job.filter(|j| limits::sees_job::<A>(who, j));
-                Subject::Job(job.ok_or_else(|| Error::new(Code::JobNotFound, format!("No job {id}.")))?)
+                let not_found = || Error::new(Code::JobNotFound, format!("No job {id}."));
+                let job = self.store().job(*id).await?.ok_or_else(not_found)?;
+                let theirs = asked.reaches(job.owner_id) || self.is_shared(asked, job.vm_id).await?;
+                match theirs && limits::sees_job(asked.who, asked.action, &job) {
+                    true => Subject::Job(job),
+                    false => return Err(not_found()),
+                }
             }
             Target::User(name) => {
-                let user =
-                    self.store().user_by_name(name.to_string()).await?.filter(|u| may(who, scope, u.id));
+                let user = self.store().user_by_name(name.to_string()).await?.filter(|u| asked.reaches(u.id));
                 Subject::User(
                     user.ok_or_else(|| {
                         Error::new(Code::UserNotFound, format!("No account called “{name}”."))
@@ -270,34 +310,54 @@ impl Portal {
                 )
             }
             Target::Session(id) => {
-                let session = self.sessions().get(id).filter(|s| may(who, scope, s.user_id));
+                let session = self.sessions().get(id).filter(|s| asked.reaches(s.user_id));
                 let not_found = || format!("No session “{}”.", text::short(id, 20));
                 Subject::Session(session.ok_or_else(|| Error::new(Code::SessionNotFound, not_found()))?)
             }
         })
     }
 
-    async fn resolve_vm(&self, who: &Principal, scope: Scope, name: &VmRef) -> Result<Vm> {
-        let owner = name.owner.as_ref().map_or(who.name(), UserName::as_str).to_owned();
-        let found = self.store().vm_by_name(owner, name.name.to_string()).await?;
-        let found = found.filter(|vm| limits::sees_vm(who, vm));
-        found.filter(|vm| may(who, scope, vm.owner_id)).ok_or_else(|| {
-            let e = Error::new(Code::VmNotFound, format!("No VM called “{name}”."));
-            if scope == Scope::All && name.owner.is_none() {
-                e.hint("`vm ls --all` shows everybody's; write `NAME.OWNER` for another's.")
-            } else {
-                e
-            }
+    async fn resolve_vm(&self, asked: &Asked<'_>, name: &VmRef) -> Result<Vm> {
+        let owner = name.owner.as_ref().map_or(asked.who.name(), UserName::as_str).to_owned();
+        if let Some(vm) = self.store().vm_by_name(owner, name.name.to_string()).await?
+            && limits::sees_vm(asked.who, &vm)
+            && (asked.reaches(vm.owner_id) || self.is_shared(asked, Some(vm.id)).await?)
+        {
+            return Ok(vm);
+        }
+        let e = Error::new(Code::VmNotFound, format!("No VM called “{name}”."));
+        Err(match asked.scope == Scope::All && name.owner.is_none() {
+            true => e.hint("`vm ls --all` shows everybody's; write `NAME.OWNER` for another's."),
+            false => e,
         })
+    }
+
+    /// Whether another's VM is shared with the asker as far as they want it.
+    async fn is_shared(&self, asked: &Asked<'_>, vm_id: Option<i64>) -> Result<bool> {
+        let (Some(wanted), Some(vm_id)) = (Level::wanted_by(asked.permission), vm_id) else {
+            return Ok(false);
+        };
+        let level = self.store().share_level(asked.who.user_id(), vm_id).await?;
+        Ok(level.is_some_and(|level| level >= wanted))
     }
 }
 
-/// Whether the scope reaches a row of that owner.
-fn may(who: &Principal, scope: Scope, owner_id: i64) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Own => who.user_id() == owner_id,
-        Scope::None => false,
+/// What somebody wants of a row.
+struct Asked<'a> {
+    who: &'a Principal,
+    action: &'static str,
+    permission: Permission,
+    scope: Scope,
+}
+
+impl Asked<'_> {
+    /// Whether the scope reaches a row of that owner.
+    fn reaches(&self, owner_id: i64) -> bool {
+        match self.scope {
+            Scope::All => true,
+            Scope::Own => self.who.user_id() == owner_id,
+            Scope::None => false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::{Portal, Principal};
+use super::{Portal, Principal, Session};
 use crate::error::Result;
 use crate::model::text;
 use crate::model::{Category, Credential, Event, EventDraft, Outcome, Severity, SshKey, Time, User};
@@ -62,7 +62,7 @@ impl Portal {
         Ok(())
     }
 
-    fn tell(&self, event: &Arc<Event>) {
+    pub(super) fn tell(&self, event: &Arc<Event>) {
         // No receiver is no error.
         let _ = self.inner.events.send(Arc::clone(event));
     }
@@ -178,10 +178,6 @@ impl Portal {
 
     /// Writes down that somebody was not let in, within the strangers' budget.
     pub(super) async fn record_refused_login(&self, name: &str, from: IpAddr, method: &'static str) {
-        let (write, dropped) = self.inner.strangers.take(Time::now());
-        if !write {
-            return;
-        }
         let draft = EventDraft {
             category: Category::Authentication,
             action: "session.login",
@@ -193,11 +189,52 @@ impl Portal {
             target: None,
             session: None,
             message: String::from("A login was refused."),
-            details: json!({ "method": method, "not_written_before": dropped }),
+            details: json!({ "method": method }),
         };
+        self.record_of_stranger(draft).await;
+    }
+
+    /// Writes down what somebody did who is not signed in, within their budget.
+    pub(super) async fn record_of_stranger(&self, mut draft: EventDraft) {
+        let (write, dropped) = self.inner.strangers.take(Time::now());
+        if !write {
+            return;
+        }
+        if let Some(details) = draft.details.as_object_mut() {
+            details.insert(String::from("not_written_before"), dropped.into());
+        }
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, "a refused login is not written down");
         }
+    }
+}
+
+impl Portal {
+    /// Writes down that somebody without an account was let in, within the strangers' budget.
+    pub(super) async fn record_newcomer(
+        &self,
+        name: &'static str,
+        session: &Session,
+        key: Option<&str>,
+    ) -> Result<()> {
+        let (write, dropped) = self.inner.strangers.take(Time::now());
+        if !write {
+            return Ok(());
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.newcomer",
+            outcome: Outcome::Success,
+            severity: Severity::Low,
+            actor: String::from(name),
+            actor_id: None,
+            source_ip: Some(session.source_ip.to_string()),
+            target: None,
+            session: Some(session.id.clone()),
+            message: String::from("A newcomer was let in."),
+            details: json!({ "key": key, "not_written_before": dropped }),
+        };
+        self.record(draft, None).await.map(|_| ())
     }
 }
 

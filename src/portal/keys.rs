@@ -86,17 +86,23 @@ fn load_or_make(path: &Path, algorithm: Algorithm) -> Result<PrivateKey> {
 
 /// The key of that file; none if there is no file.
 fn load(path: &Path) -> Result<Option<PrivateKey>> {
+    let Some(text) = read_secret(path)? else { return Ok(None) };
+    PrivateKey::from_openssh(text.as_str()).map(Some).map_err(|_| {
+        Error::new(Code::Config, format!("{} is not a private SSH key.", path.display())).hint("")
+    })
+}
+
+/// Reads a file that only its owner may read; none if there is none.
+///
+/// # Errors
+/// `config` if others may read it.
+pub(super) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             let message = format!("Others than its owner can read the key {}.", path.display());
             Err(Error::new(Code::Config, message).hint(format!("`chmod 600 {}`", path.display())))
         }
-        Ok(_) => {
-            let text = Zeroizing::new(std::fs::read_to_string(path)?);
-            PrivateKey::from_openssh(text.as_str()).map(Some).map_err(|_| {
-                Error::new(Code::Config, format!("{} is not a private SSH key.", path.display())).hint("")
-            })
-        }
+        Ok(_) => Ok(Some(Zeroizing::new(std::fs::read_to_string(path)?))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e.into()),
     }
@@ -195,17 +201,26 @@ pub fn is_security_key(algorithm: &Algorithm) -> bool {
     matches!(algorithm, Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
 }
 
+/// Whether an account may have that key; `security_keys`: whether those in hardware are
+/// taken.
+///
+/// # Errors
+/// `key.invalid` if it lives in hardware, and those are not taken.
+pub fn check_taken(key: &NewKey, security_keys: bool) -> Result<()> {
+    if security_keys || !key.algorithm.starts_with("sk-") {
+        return Ok(());
+    }
+    let why = "That is a key of a hardware token, and those are not taken here: whether it is touched to sign cannot be seen.";
+    Err(Error::new(Code::BadKey, why).hint("Bring another, such as one by `ssh-keygen -t ed25519`."))
+}
+
 impl Portal {
-    /// Whether an account may have that key, as this portal is configured.
+    /// Whether an account here may have that key.
     ///
     /// # Errors
-    /// `key.invalid` if it lives in hardware, and those are not taken.
+    /// Those of [`check_taken`].
     pub(crate) fn check_key(&self, key: &NewKey) -> Result<()> {
-        if self.config().ssh.security_keys || !key.algorithm.starts_with("sk-") {
-            return Ok(());
-        }
-        let why = "That is a key of a hardware token, and those are not taken here: whether it is touched to sign cannot be seen.";
-        Err(Error::new(Code::BadKey, why).hint("Bring another, such as one by `ssh-keygen -t ed25519`."))
+        check_taken(key, self.config().ssh.security_keys)
     }
 }
 

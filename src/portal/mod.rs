@@ -12,9 +12,11 @@ pub mod keys;
 mod limits;
 pub(crate) mod machine;
 mod monitor;
+mod people;
 mod principal;
 mod ready;
 mod reconcile;
+pub mod seal;
 mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +35,7 @@ use crate::image::Catalogue;
 use crate::model::{Event, Outcome, Published, RoleName, Time};
 use crate::store::{NewUser, Store};
 
+pub(crate) use door::covers;
 pub use door::{Action, Cx, Target};
 pub use keys::PortalKeys;
 pub use monitor::VmSample;
@@ -56,14 +59,20 @@ struct Inner {
     driver: Arc<dyn Driver>,
     images: Catalogue,
     keys: PortalKeys,
+    /// What secrets in the database are sealed with.
+    ring: seal::Ring,
+    wrong_codes: auth::WrongCodes,
     started: std::time::Instant,
     sessions: Sessions,
     jobs: jobs::Jobs,
     counters: Counters,
     strangers: events::StrangerBudget,
+    registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
+    /// Grows whenever somebody may do more or less than before.
+    rights_version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
     vm_samples: watch::Sender<Arc<HashMap<Uuid, VmSample>>>,
     /// Password hashes at once: each takes 32 MiB and a core.
@@ -103,6 +112,7 @@ impl Portal {
         std::fs::create_dir_all(data_dir.join("vms"))?;
         let key_dir = config.host_key_dir.clone();
         let keys = tokio::task::spawn_blocking(move || PortalKeys::open(&key_dir)).await??;
+        let ring = seal::Ring::open(&config.host_key_dir, &store).await?;
         let id: String = Uuid::new_v4().simple().to_string().chars().take(8).collect();
         let id = store.meta_or_insert("portal_id", id).await?;
         let decoy = auth::one_time_password();
@@ -116,13 +126,17 @@ impl Portal {
                 store,
                 driver,
                 keys,
+                ring,
+                wrong_codes: auth::WrongCodes::default(),
                 started: std::time::Instant::now(),
                 sessions: Sessions::default(),
                 jobs: jobs::Jobs::default(),
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
+                registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
+                rights_version: watch::channel(0).0,
                 published: watch::channel(Arc::default()).0,
                 vm_samples: watch::channel(Arc::default()).0,
                 hashing: Semaphore::new(cores),
@@ -233,6 +247,18 @@ impl Portal {
 
     pub(crate) fn images(&self) -> &Catalogue {
         &self.inner.images
+    }
+
+    /// Says that somebody may do more or less than before: whoever follows
+    /// something looks again whether he may.
+    pub(crate) fn rights_changed(&self) {
+        self.inner.rights_version.send_modify(|v| *v += 1);
+        self.changed();
+    }
+
+    /// Wakes whenever somebody may do more or less than before.
+    pub(crate) fn rights_changes(&self) -> watch::Receiver<u64> {
+        self.inner.rights_version.subscribe()
     }
 
     fn changed(&self) {

@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::Portal;
 use crate::driver::{DomainStats, DriverEvent};
 use crate::error::{Code, Error};
+use crate::memory;
 use crate::model::health::Counters;
-use crate::model::{Check, Gauges, Health, Published, Status, Time, VmState};
+use crate::model::{Check, Gauges, Health, Published, Reach, Status, Time, VmState};
 
 /// Samples that are kept for the charts.
 const HISTORY: usize = 120;
@@ -117,7 +118,8 @@ impl Portal {
         let mut before: (HashMap<Uuid, DomainStats>, Instant) = (HashMap::new(), Instant::now());
         let mut ticker = tokio::time::interval(every);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut coming_and_going = (None, true);
+        let mut seen = None;
+        let mut quiet = 0_u32;
         let mut events = self.driver().events();
         loop {
             tokio::select! {
@@ -128,18 +130,18 @@ impl Portal {
                 self.inner.counters.connections.load(std::sync::atomic::Ordering::Relaxed),
                 self.sessions().list().len(),
             );
-            let moved = coming_and_going.0.replace(now) != Some(now);
-            // The first sample at which nobody came or went.
-            let calm = std::mem::replace(&mut coming_and_going.1, moved) && !moved;
-            if calm {
+            // Samples in a row at which nobody came or went.
+            quiet = if seen.replace(now) == Some(now) { quiet.saturating_add(1) } else { 0 };
+            if quiet == 1 {
                 self.store().rest().await;
+                memory::ask_threads();
             }
             let sampled = tokio::task::spawn_blocking(move || {
-                if moved || calm {
-                    crate::memory::give_back();
+                if quiet <= 2 {
+                    memory::give_back();
                 }
-                if calm {
-                    crate::memory::let_go_of_code();
+                if quiet == 2 {
+                    memory::let_go_of_code();
                 }
                 let gauges = sampler.gauges();
                 (sampler, gauges)
@@ -159,7 +161,7 @@ impl Portal {
         gauges.active_sessions = self.sessions().list().len() as u64;
         gauges.startups = self.inner.startups.load(std::sync::atomic::Ordering::Relaxed);
         gauges.jobs_active = self.jobs_active();
-        let vms = self.store().vms(None).await.unwrap_or_default();
+        let vms = self.store().vms(Reach::All).await.unwrap_or_default();
         for (slot, state) in gauges.vms.iter_mut().zip(VmState::ALL) {
             *slot = vms.iter().filter(|vm| vm.state == state).count() as u64;
         }
@@ -179,7 +181,7 @@ impl Portal {
         };
         let vcpus: HashMap<Uuid, u32> = self
             .store()
-            .vms(None)
+            .vms(Reach::All)
             .await
             .unwrap_or_default()
             .into_iter()

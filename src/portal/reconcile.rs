@@ -11,7 +11,7 @@ use super::Portal;
 use crate::crash;
 use crate::driver::{Domain, DomainState, DriverEvent};
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, Severity, Vm, VmState};
+use crate::model::{Category, Reach, Severity, Vm, VmState};
 
 /// A look at everything, should an event have been lost.
 const EVERY: Duration = Duration::from_secs(60);
@@ -175,7 +175,7 @@ impl Portal {
     /// Compares every row with every domain of this portal's.
     pub(super) async fn reconcile(&self) -> Result<()> {
         let domains = self.driver().list(&self.domain_prefix()).await?;
-        let vms = self.store().vms(None).await?;
+        let vms = self.store().vms(Reach::All).await?;
         for vm in &vms {
             let listed = domains.iter().find(|d| d.uuid == vm.uuid);
             if listed.is_none_or(|d| vm_state(d.state).0 != vm.state) {

@@ -8,9 +8,13 @@ mod follow;
 pub mod grammar;
 mod help;
 mod lines;
+mod newcomer;
+mod people;
+pub mod qr;
 mod render;
 mod run;
 mod tail;
+mod totp;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -23,7 +27,9 @@ use crate::term::{Ended, Stdio};
 pub use ask::choose_password;
 pub use capture::{Kind, Said, capture, kind};
 pub use lines::{complete, interactive, piped};
+pub use newcomer::welcome;
 pub use render::{Render, table};
+pub use totp::enrol;
 
 /// Where words are executed for somebody.
 pub struct Shell<'a> {
@@ -58,6 +64,20 @@ pub fn changes_password(line: &[u8]) -> bool {
 /// The verb of a command, as a limit of a key names it; none of what is no command.
 pub fn verb_of(line: &str) -> Option<crate::model::limits::Verb> {
     grammar::verb_of(line)
+}
+
+/// Whether a command may be run before a second factor is set up that is demanded.
+pub fn needs_no_factor(line: &[u8]) -> bool {
+    use grammar::{Command, Parsed};
+    let parsed = grammar::words(line).and_then(|words| grammar::parse(&words));
+    match parsed {
+        Ok(Parsed::Run(line)) => matches!(
+            line.command,
+            Command::Account(_) | Command::Whoami(_) | Command::Help { .. } | Command::Exit
+        ),
+        Ok(Parsed::Help(_)) => true,
+        Ok(Parsed::Nothing) | Err(_) => false,
+    }
 }
 
 /// Runs one command, as in `ssh portal vm ls`.

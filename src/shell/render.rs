@@ -6,13 +6,14 @@ use crate::action::account::Me;
 use crate::action::enter::SshConfigParts;
 use crate::action::user::NewAccount;
 use crate::action::vm::Stats;
+use crate::model::group::{Group, Shared};
 use crate::model::job::JobStep;
 use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
-    Authorities, Authority, Event, Image, Job, Plan, Preferences, Published, Revocation, SessionInfo,
-    Setting, SshKey, Time, User, Vm, VmState,
+    Authorities, Authority, Event, Grant, Image, Job, Permission, Plan, Preferences, Published, Revocation,
+    Role, Scope, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
 };
 
 /// Something that people can read.
@@ -42,7 +43,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Names and values, one a line.
-fn sheet(rows: &[(&str, String)]) -> String {
+pub(super) fn sheet(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
     let mut out = String::new();
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
@@ -51,7 +52,7 @@ fn sheet(rows: &[(&str, String)]) -> String {
     out
 }
 
-fn ago(t: Time) -> String {
+pub(super) fn ago(t: Time) -> String {
     format!("{} ago", span(Time::now().seconds_since(t)))
 }
 
@@ -365,6 +366,95 @@ impl Render for User {
     }
 }
 
+impl Render for Vec<Role> {
+    fn text(&self) -> String {
+        let row = |r: &Role| {
+            let reaching = |wanted: Scope| {
+                let those = r.permissions.iter().filter(|(_, scope)| *scope == wanted);
+                those.map(|(permission, _)| permission.as_str()).collect::<Vec<_>>().join(" ")
+            };
+            let what = match r.permissions.iter().count() == Permission::ALL.len() {
+                true => String::from("everything"),
+                false => [("all: ", reaching(Scope::All)), ("own: ", reaching(Scope::Own))]
+                    .into_iter()
+                    .filter(|(_, words)| !words.is_empty())
+                    .map(|(reach, words)| format!("{reach}{words}"))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            };
+            vec![r.name.to_string(), r.users.to_string(), r.policy.to_string(), what]
+        };
+        table(&["ROLE", "USERS", "DEMANDS", "PERMISSIONS"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Role {
+    fn text(&self) -> String {
+        let mut out = sheet(&[
+            ("name", self.name.to_string()),
+            ("built in", if self.built_in { "yes" } else { "no" }.to_owned()),
+            ("accounts", self.users.to_string()),
+            ("demands", self.policy.to_string()),
+        ]);
+        let rows: Vec<_> =
+            self.permissions.iter().map(|(p, scope)| vec![p.to_string(), scope.to_string()]).collect();
+        out.push('\n');
+        out.push_str(&table(&["PERMISSION", "REACHES"], &rows));
+        out
+    }
+}
+
+impl Render for Vec<Grant> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("No roles are granted beside its own.\n");
+        }
+        let row = |g: &Grant| {
+            let until = g.expires_at.map_or_else(|| String::from("it is taken back"), |t| t.to_string());
+            vec![g.role.to_string(), until, g.granted_by.clone(), g.granted_at.to_string()]
+        };
+        table(&["ROLE", "UNTIL", "BY", "SINCE"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Vec<Group> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("No groups yet. `group new NAME` makes one.\n");
+        }
+        let row = |g: &Group| {
+            vec![g.name.to_string(), g.members.len().to_string(), g.vms.len().to_string(), g.note.clone()]
+        };
+        table(&["GROUP", "MEMBERS", "VMS", "NOTE"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Group {
+    fn text(&self) -> String {
+        let mut out = sheet(&[
+            ("name", self.name.to_string()),
+            ("note", self.note.clone()),
+            ("members", self.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            ("made", format!("{} ({})", self.created_at, ago(self.created_at))),
+        ]);
+        if !self.vms.is_empty() {
+            out.push('\n');
+            out.push_str(&self.vms.text());
+        }
+        out
+    }
+}
+
+impl Render for Vec<Shared> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("It is shared with nobody.\n");
+        }
+        let row = |s: &Shared| vec![s.vm.clone(), s.group.to_string(), s.level.to_string()];
+        table(&["VM", "GROUP", "LEVEL"], &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
 impl Render for NewAccount {
     fn text(&self) -> String {
         let name = &self.user.name;
@@ -384,8 +474,11 @@ impl Render for Me {
         out.push_str(&sheet(&[
             ("from", self.source_ip.clone()),
             ("session", format!("{} (since {})", self.session, self.since)),
+            ("2nd factor", String::from(if self.second_factor { "on" } else { "none" })),
             ("keys", self.keys.to_string()),
             ("VMs", self.vms.to_string()),
+            ("groups", self.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            ("granted", self.grants.iter().map(|g| g.role.to_string()).collect::<Vec<_>>().join(" ")),
         ]));
         out
     }

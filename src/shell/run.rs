@@ -1,13 +1,13 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, CaVerb, Command, EventVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, SessionVerb,
-    UserVerb, VmVerb,
+    AccountVerb, CaVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb,
+    RoleVerb, SessionVerb, VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, grammar, help};
 use serde::Serialize;
 
-use crate::action::{account, ca, enter, job, key, user, vm};
+use crate::action::{account, ca, enter, job, key, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
@@ -24,7 +24,7 @@ impl Shell<'_> {
     }
 
     /// Performs an action and gives its output as the answer.
-    async fn give<A>(&mut self, action: A) -> Result<Flow>
+    pub(super) async fn give<A>(&mut self, action: A) -> Result<Flow>
     where
         A: Action,
         A::Output: Serialize + Render,
@@ -61,6 +61,9 @@ impl Shell<'_> {
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
             Command::User(verb) => self.user(verb).await,
+            Command::Invite(verb) => self.invite(verb).await,
+            Command::Role(verb) => self.role(verb).await,
+            Command::Group(verb) => self.group(verb).await,
             Command::Ca(verb) => self.ca(verb).await,
             Command::Host(HostVerb::Show(a)) => {
                 let snapshot = self.perform(a).await?;
@@ -94,6 +97,9 @@ impl Shell<'_> {
             VmVerb::Resume(a) => self.change(a).await,
             VmVerb::Destroy(a) => self.vm_destroy(a).await,
             VmVerb::Ssh(a) => self.vm_ssh(a).await,
+            VmVerb::Share(a) => self.give(a).await,
+            VmVerb::Unshare(a) => self.give(a).await,
+            VmVerb::Shares(a) => self.give(a).await,
             VmVerb::Console(a) => {
                 let name = a.name.clone();
                 ask::needs_terminal(self.stdio, &format!("The console of “{name}”"))?;
@@ -263,24 +269,53 @@ impl Shell<'_> {
         }
     }
 
-    async fn user(&mut self, verb: UserVerb) -> Result<Flow> {
+    async fn role(&mut self, verb: RoleVerb) -> Result<Flow> {
         match verb {
-            UserVerb::New(mut a) => {
-                if a.key.as_deref() == Some("-") {
-                    a = user::UserNew { key: Some(self.standard_input().await?), ..a };
-                }
-                let made = self.perform(a).await?;
-                self.answer(&made).await
+            RoleVerb::Ls(a) => self.give(a).await,
+            RoleVerb::Show(a) => self.give(a).await,
+            RoleVerb::New(a) => self.give(a).await,
+            RoleVerb::Set(a) => self.give(a).await,
+            RoleVerb::Rm(a) => {
+                let done = format!("The role {} is gone.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
             }
-            UserVerb::Ls(a) => self.give(a).await,
-            UserVerb::Show(a) => self.give(a).await,
+            RoleVerb::Grant(a) => self.give(a).await,
+            RoleVerb::Revoke(a) => self.give(a).await,
         }
+    }
+
+    async fn group(&mut self, verb: GroupVerb) -> Result<Flow> {
+        match verb {
+            GroupVerb::Ls(a) => self.give(a).await,
+            GroupVerb::Show(a) => self.give(a).await,
+            GroupVerb::New(a) => self.give(a).await,
+            GroupVerb::Rm(a) => {
+                if !a.yes {
+                    let question = format!("Remove the group {}, and what is shared with it?", a.name);
+                    if self.input_is_commands || !ask::confirm(self.stdio, &question).await? {
+                        return Err(Error::new(Code::Cancelled, "The group stays."));
+                    }
+                }
+                let done = format!("The group {} is gone.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
+            }
+            GroupVerb::Add(a) => self.give(a).await,
+            GroupVerb::Remove(a) => self.give(a).await,
+        }
+    }
+
+    /// What has nothing to show but that it is done: `{}` for programs.
+    pub(super) async fn done(&mut self, words: &str) -> Result<Flow> {
+        if self.json { self.say("{}\n").await } else { self.say(format!("{words}\n")).await }
     }
 
     async fn account(&mut self, verb: AccountVerb) -> Result<Flow> {
         match verb {
             AccountVerb::Show(a) => self.give(a).await,
             AccountVerb::Passwd(_) => self.passwd().await,
+            AccountVerb::Totp(verb) => self.totp(verb).await,
             AccountVerb::Prefs(a) => self.give(a).await,
             AccountVerb::Set(a) => {
                 let setting = a.key;
@@ -311,8 +346,14 @@ impl Shell<'_> {
         if self.json { self.say("{}\n").await } else { Ok(DONE) }
     }
 
+    /// Everything on standard input, as text.
+    pub(super) async fn standard_input(&mut self) -> Result<String> {
+        let all = self.standard_input_bytes().await?;
+        String::from_utf8(all).map_err(|_| Error::usage("Standard input is not UTF-8."))
+    }
+
     /// Everything on standard input.
-    async fn standard_input(&mut self) -> Result<String> {
+    pub(super) async fn standard_input_bytes(&mut self) -> Result<Vec<u8>> {
         if self.input_is_commands {
             return Err(Error::usage("Standard input holds the commands here.")
                 .hint("Give the text itself, in quotes."));
@@ -329,10 +370,11 @@ impl Shell<'_> {
                 Input::Resize(_) | Input::Signal(_) => {}
             }
             if all.len() > LONGEST_INPUT {
-                return Err(Error::usage("There is too much on standard input."));
+                let most = crate::model::text::bytes(LONGEST_INPUT as u64);
+                return Err(Error::usage(format!("There is more than {most} on standard input.")));
             }
         }
-        String::from_utf8(all).map_err(|_| Error::usage("Standard input is not UTF-8."))
+        Ok(all)
     }
 
     /// Waits for a job that somebody else shows; its last state.

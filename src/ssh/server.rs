@@ -35,6 +35,10 @@ const WARNING: Duration = Duration::from_secs(60);
 /// How long nobody looks whether the host's clock was set.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
+/// How somebody may begin to sign in, where passwords are taken.
+pub(super) const METHODS: &[MethodKind] =
+    &[MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive];
+
 /// The SSH server.
 pub struct Server {
     portal: Portal,
@@ -251,7 +255,7 @@ impl Drop for Guard {
 
 fn russh_config(portal: &Portal) -> russh::server::Config {
     let methods: &[MethodKind] = match portal.config().ssh.password_auth {
-        true => &[MethodKind::PublicKey, MethodKind::Password],
+        true => METHODS,
         false => &[MethodKind::PublicKey],
     };
     russh::server::Config {

@@ -2,10 +2,11 @@
 
 use rusqlite::{OptionalExtension, Row};
 
+use super::groups::SHARED_WITH_1;
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::job::{JobError, JobRequest, JobStep};
-use crate::model::{Job, JobState, Time};
+use crate::model::{Job, JobState, Reach, Time};
 
 const JOB: &str =
     "id, action, target, state, step, percent, error, created_at, finished_at, owner_id, vm_id, steps";
@@ -114,11 +115,14 @@ impl Store {
     }
 
     /// The latest jobs of one account, or of all, newest first.
-    pub async fn jobs(&self, owner_id: Option<i64>, limit: u32) -> Result<Vec<Job>> {
+    pub async fn jobs(&self, reach: Reach, limit: u32) -> Result<Vec<Job>> {
         self.read(move |c| {
-            let sql =
-                format!("SELECT {JOB} FROM jobs WHERE ?1 IS NULL OR owner_id = ?1 ORDER BY id DESC LIMIT ?2");
-            Ok(c.prepare_cached(&sql)?.query_map((owner_id, limit), job)?.collect::<rusqlite::Result<_>>()?)
+            let sql = format!(
+                "SELECT {JOB} FROM jobs WHERE ?1 IS NULL OR owner_id = ?1 OR (?2 AND vm_id IN ({SHARED_WITH_1}))
+                 ORDER BY id DESC LIMIT ?3"
+            );
+            let (owner_id, shared) = reach.values();
+            Ok(c.prepare_cached(&sql)?.query_map((owner_id, shared, limit), job)?.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

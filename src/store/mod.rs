@@ -5,11 +5,16 @@
 mod authorities;
 mod damage;
 mod events;
+mod groups;
+mod invitations;
 mod jobs;
 mod meta;
 mod migrate;
+mod people;
 mod preferences;
 mod roles;
+mod sealed;
+mod second_factor;
 mod users;
 mod vms;
 
@@ -21,10 +26,15 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::{Code, Error, Result};
+use crate::memory;
 
 pub use events::EventFilter;
+pub use invitations::{NewInvitation, NewReset, TokenHash};
 pub use jobs::JobDraft;
 pub use migrate::SCHEMA_VERSION;
+pub use people::{NewMember, UserChange};
+pub use sealed::{LABEL, Place};
+pub use second_factor::{HashedCode, Totp};
 pub use users::{Credentials, NewKey, NewUser};
 pub use vms::{BootRecord, NewVm};
 
@@ -178,21 +188,16 @@ impl Store {
         .await?
     }
 
-    /// Gives back the pages that SQLite keeps in memory, for a time at which nobody
-    /// asks much: up to 2 MiB of each connection.
+    /// Gives back what SQLite keeps in memory, for a time at which nobody asks much:
+    /// up to 2 MiB of pages of each connection, and its statements, which lie strewn.
     pub async fn rest(&self) {
         let readers = Arc::clone(&self.readers);
         let resting = tokio::task::spawn_blocking(move || {
             let Ok(idle) = readers.idle.lock() else { return };
-            for connection in idle.iter() {
-                // What it cannot give back, it keeps.
-                let _ = connection.release_memory();
-            }
+            idle.iter().for_each(forget);
         });
         let _ = resting.await;
-        let _ = self.writer.try_send(Box::new(|connection| {
-            let _ = connection.release_memory();
-        }));
+        let _ = self.writer.try_send(Box::new(|connection| forget(connection)));
     }
 
     /// Writes a consistent copy of the database to `target` while others go on.
@@ -243,6 +248,7 @@ fn prepare(path: &Path) -> Result<Connection> {
 fn write_loop(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
     while let Some(job) = queue.blocking_recv() {
         job(&mut connection);
+        memory::before_waiting();
     }
 }
 
@@ -292,6 +298,13 @@ fn copy_to(source: &Connection, target: &Path) -> Result<()> {
         }
     }
     Err(Error::new(Code::DatabaseUnavailable, "The database is busy."))
+}
+
+/// Lets a connection forget what it can learn again.
+fn forget(connection: &Connection) {
+    connection.flush_prepared_statement_cache();
+    // What it cannot give back, it keeps.
+    let _ = connection.release_memory();
 }
 
 fn quick_check(connection: &Connection) -> Result<()> {

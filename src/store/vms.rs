@@ -2,12 +2,12 @@
 
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
+use super::groups::SHARED_WITH_1;
 use super::{JobDraft, Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
-use crate::model::{Job, Size, Time, Vm, VmState};
+use crate::model::{Job, Reach, Size, Time, Vm, VmState};
 
 /// Selects in the order that [`vm`] reads.
 const VM: &str = "SELECT v.id, v.name, u.name, v.owner_id, v.state, v.image, v.plan, v.vcpus, v.ram_mb, v.disk_gb,
@@ -42,8 +42,8 @@ pub struct NewVm {
     pub ssh_user: String,
     /// Public half of its host key.
     pub host_key: String,
-    /// Private half.
-    pub host_key_private: Zeroizing<String>,
+    /// Private half, sealed.
+    pub host_key_private: String,
     /// The owner's cloud-init text.
     pub user_data: Option<String>,
     /// Words of the owner's choice.
@@ -59,8 +59,8 @@ pub struct BootRecord {
     pub vm: Vm,
     /// Which build of its image it was made from.
     pub image_digest: String,
-    /// Private half of its host key.
-    pub host_key_private: Zeroizing<String>,
+    /// Private half of its host key, sealed.
+    pub host_key_private: String,
     /// The owner's cloud-init text.
     pub user_data: Option<String>,
 }
@@ -120,7 +120,7 @@ fn insert(t: &rusqlite::Transaction<'_>, new: NewVm) -> Result<Vm> {
         new.ssh_port,
         new.ssh_user,
         new.host_key,
-        *new.host_key_private,
+        new.host_key_private,
         new.user_data,
         tags,
         new.credits_per_hour,
@@ -190,11 +190,14 @@ impl Store {
         .await
     }
 
-    /// The machines of one account, or of all, by name.
-    pub async fn vms(&self, owner_id: Option<i64>) -> Result<Vec<Vm>> {
+    /// The machines that are reached so, by name.
+    pub async fn vms(&self, reach: Reach) -> Result<Vec<Vm>> {
         self.read(move |c| {
-            let sql = format!("{VM} WHERE ?1 IS NULL OR v.owner_id = ?1 ORDER BY v.name, u.name");
-            Ok(c.prepare_cached(&sql)?.query_map([owner_id], vm)?.collect::<rusqlite::Result<_>>()?)
+            let sql = format!(
+                "{VM} WHERE ?1 IS NULL OR v.owner_id = ?1 OR (?2 AND v.id IN ({SHARED_WITH_1}))
+                 ORDER BY v.name, u.name"
+            );
+            Ok(c.prepare_cached(&sql)?.query_map(reach.values(), vm)?.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
@@ -212,7 +215,7 @@ impl Store {
                 Ok(BootRecord {
                     vm,
                     image_digest: r.get(0)?,
-                    host_key_private: Zeroizing::new(r.get(1)?),
+                    host_key_private: r.get(1)?,
                     user_data: r.get(2)?,
                 })
             })?;

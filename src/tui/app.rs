@@ -211,6 +211,14 @@ impl Model {
         self.pages.iter().map(|p| p.entry)
     }
 
+    /// The line after `:`, empty, knowing what there is to complete.
+    fn command_line(&self) -> CommandLine {
+        let rows = self.shared.vms.rows().iter();
+        let names = rows.map(|row| self.shared.short_name(&row.vm.full_name()).to_owned());
+        let pages = self.entries().map(|e| e.word.to_owned());
+        CommandLine::new(&self.history, names.collect(), pages.collect())
+    }
+
     /// The entry of the page in front.
     pub fn front(&self) -> Option<&'static Entry> {
         self.pages.get(self.front).map(|p| p.entry)
@@ -326,6 +334,7 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
                 out.extend(on_news(model, "vms", Box::new(job.target.clone())));
                 begun(model, vec![job]);
             }
+            Effect::Compose(line) => model.overlays.push(Box::new(model.command_line().begun(&line))),
             Effect::Typed(line) => {
                 let more = command::run(model, line);
                 out.extend(settle(model, more));
@@ -471,14 +480,7 @@ fn on_global_key(model: &mut Model, key: &Key) -> Vec<Effect> {
             vec![Effect::Open(Box::new(Help::new(title, page)))]
         }
         Some(Global::Command) => {
-            let names = model
-                .shared
-                .vms
-                .rows()
-                .iter()
-                .map(|row| model.shared.short_name(&row.vm.full_name()).to_owned());
-            let pages = model.entries().map(|e| e.word.to_owned());
-            vec![Effect::Open(Box::new(CommandLine::new(&model.history, names.collect(), pages.collect())))]
+            vec![Effect::Open(Box::new(model.command_line()))]
         }
         Some(Global::Quit) => vec![Effect::Quit],
         Some(Global::Redraw) => vec![Effect::Redraw],

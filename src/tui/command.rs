@@ -36,6 +36,13 @@ impl CommandLine {
         }
         CommandLine { editor, names, pages, offered: Vec::new() }
     }
+
+    /// The same with a line begun.
+    #[must_use]
+    pub fn begun(mut self, line: &str) -> CommandLine {
+        self.editor.on_key(Key::Paste(line.to_owned()), &|_| Vec::new());
+        self
+    }
 }
 
 impl Overlay for CommandLine {

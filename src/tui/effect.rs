@@ -54,6 +54,8 @@ pub enum Effect {
     Tab(VmRef, Way),
     /// Do what somebody typed after `:`.
     Typed(String),
+    /// Let somebody go on with a line after `:`.
+    Compose(String),
     /// Run a line of the grammar that needs no terminal.
     Line(String),
     /// Put that into the clipboard of the person's terminal.

@@ -28,7 +28,7 @@ use sshd_driver::SshdDriver;
 fn main() -> Result<()> {
     let file = std::env::args().nth(1).ok_or_else(|| Error::usage("Which configuration?"))?;
     // The same runtime as the program's own.
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(Path::new(&file)))
+    twarga::cli::runtime()?.block_on(serve(Path::new(&file)))
 }
 
 async fn serve(file: &Path) -> Result<()> {

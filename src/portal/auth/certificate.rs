@@ -161,9 +161,13 @@ mod tests {
     #[test]
     fn nobody_is_not_everybody() {
         let always = (0, u64::MAX);
-        let nobody = signed(always, |b| drop(b.all_principals_valid().unwrap()));
+        let nobody = signed(always, |b| {
+            b.all_principals_valid().unwrap();
+        });
         assert_eq!(read(&nobody), Err("it names others, or nobody"));
-        let bob = signed(always, |b| drop(b.valid_principal("bob").unwrap()));
+        let bob = signed(always, |b| {
+            b.valid_principal("bob").unwrap();
+        });
         assert_eq!(read(&bob), Err("it names others, or nobody"));
     }
 

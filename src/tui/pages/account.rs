@@ -7,6 +7,7 @@ pub mod preferences;
 
 use super::sessions::Sessions;
 use crate::tui::page::Entry;
+use crate::tui::widgets::listing::Listing;
 use crate::tui::widgets::panes::Panes;
 
 const WORD: &str = "account";
@@ -20,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         Box::new(Panes::new(
             WORD,
             vec![
-                Box::new(keys::Keys::default()),
+                Box::new(Listing::<keys::Keys>::new(WORD)),
                 Box::new(password::Password::default()),
                 Box::new(preferences::Wishes::default()),
                 Box::new(Sessions::new(WORD, false)),

@@ -1,13 +1,16 @@
 //! For those who run the place: accounts, connections, the host, what is offered.
 
 pub mod catalogue;
+pub mod groups;
 pub mod host;
 pub mod new_user;
+pub mod roles;
 pub mod users;
 
 use super::sessions::Sessions;
 use crate::model::{Permission, Scope};
 use crate::tui::page::Entry;
+use crate::tui::widgets::listing::Listing;
 use crate::tui::widgets::panes::Panes;
 
 const WORD: &str = "admin";
@@ -21,7 +24,9 @@ pub static ENTRY: Entry = Entry {
         Box::new(Panes::new(
             WORD,
             vec![
-                Box::new(users::Users::default()),
+                Box::new(Listing::<users::Users>::new(WORD)),
+                Box::new(Listing::<roles::Roles>::new(WORD)),
+                Box::new(Listing::<groups::Groups>::new(WORD)),
                 Box::new(Sessions::new(WORD, true)),
                 Box::new(host::Host::default()),
                 Box::new(catalogue::Catalogue::default()),

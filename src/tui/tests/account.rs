@@ -10,6 +10,7 @@ use crate::model::{SessionInfo, Setting, SshKey, User};
 use crate::tui::feeds::Heard;
 use crate::tui::page::News;
 use crate::tui::pages::account::{add_key, keys, password, preferences};
+use crate::tui::widgets::listing::tests::{acted, listed};
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (200, 60)];
 
@@ -62,18 +63,21 @@ fn me() -> Account {
     Account {
         user: user(1, "alice", RoleName::USER),
         has_password: true,
+        second_factor: false,
         session: "3f9a52c81b07".into(),
         source_ip: "203.0.113.9".into(),
         since: Time::from_millis(1_784_000_000_000),
         keys: 2,
         vms: 5,
+        groups: Vec::new(),
+        grants: Vec::new(),
     }
 }
 
 fn page(cols: u16, rows: u16) -> Model {
     let mut model = model(RoleName::USER, cols, rows);
     press(&mut model, ":account\r");
-    tell(&mut model, Box::new(keys::Heard::Keys(Ok(vec![key(3, "laptop"), key(7, "phone")]))));
+    tell(&mut model, listed::<keys::Keys>(vec![key(3, "laptop"), key(7, "phone")]));
     tell(&mut model, Box::new(password::Heard::Me(Ok(Box::new(me())))));
     let sessions = vec![session("3f9a52c81b07", "alice", true), session("77aa52c81b07", "alice", false)];
     tell(&mut model, Box::new(Heard { feed: 0, news: Ok(sessions) }));
@@ -148,7 +152,7 @@ fn a_key_is_pasted_refused_and_added() {
         words(&update(&mut model, Msg::news("add_key", add_key::Answer(Ok(vec![key(9, "tablet")])))));
     assert_eq!((effects, over(&model)), (vec![String::from("Do(key.ls {})")], None));
     let three = vec![key(3, "laptop"), key(7, "phone"), key(9, "tablet")];
-    tell(&mut model, Box::new(keys::Heard::Keys(Ok(three))));
+    tell(&mut model, listed::<keys::Keys>(three));
     let (lines, (_, y)) = seen(&mut model);
     assert!(lines[usize::from(y)].starts_with("tablet"), "{lines:#?}");
 }
@@ -160,8 +164,8 @@ fn a_key_is_removed_when_one_means_it() {
     assert!(screen(&mut model).contains("Remove the key “phone”? (y/n)"));
     assert!(press(&mut model, "n").is_empty());
     assert_eq!(press(&mut model, "dy"), ["Do(key.rm {\"keys\":[\"7\"]})"]);
-    tell(&mut model, Box::new(keys::Heard::Removed(Ok(vec![key(7, "phone")]))));
-    tell(&mut model, Box::new(keys::Heard::Keys(Ok(vec![key(3, "laptop")]))));
+    tell(&mut model, acted::<keys::Keys>("The key SHA256:phone is removed."));
+    tell(&mut model, listed::<keys::Keys>(vec![key(3, "laptop")]));
     press(&mut model, "d");
     assert!(screen(&mut model).contains("It is the last one."));
 }
@@ -290,7 +294,7 @@ fn nothing_in_a_key_or_a_session_reaches_the_terminal_raw() {
         let mut model = page(cols, rows);
         let mut evil = key(3, "\u{1b}[31m\u{202e}");
         evil.algorithm = "\u{9b}".into();
-        tell(&mut model, Box::new(keys::Heard::Keys(Ok(vec![evil]))));
+        tell(&mut model, listed::<keys::Keys>(vec![evil]));
         let mut from = session("3f9a52c81b07", "alice", false);
         from.source_ip = "\u{1b}[2J".into();
         tell(&mut model, Box::new(Heard { feed: 0, news: Ok(vec![from]) }));

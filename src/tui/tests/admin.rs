@@ -6,10 +6,13 @@ use super::account::{session, user};
 use super::*;
 use crate::action::user::NewAccount;
 use crate::error::{Code, Error};
+use crate::model::group::Group;
 use crate::model::{Check, Gauges, Health, Image, Plan, Published, Size, Status};
+use crate::model::{Policy, Role};
 use crate::tui::feeds::Heard;
 use crate::tui::page::News;
-use crate::tui::pages::admin::{catalogue, new_user, users};
+use crate::tui::pages::admin::{catalogue, groups, new_user, roles, users};
+use crate::tui::widgets::listing::tests::listed;
 use zeroize::Zeroizing;
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (200, 60)];
@@ -66,7 +69,15 @@ fn page(cols: u16, rows: u16) -> Model {
     let mut dora = user(3, "dora", RoleName::USER);
     dora.must_change_password = true;
     let all = vec![user(1, "alice", RoleName::ADMIN), user(2, "bob", RoleName::USER), dora];
-    tell(&mut model, Box::new(users::Heard::Users(Ok(all))));
+    tell(&mut model, listed::<users::Users>(all));
+    let policy = Policy { second_factor: true, ..Policy::default() };
+    let permissions = RoleName::OPERATOR.built_in().unwrap();
+    let operator = Role { name: RoleName::OPERATOR, built_in: true, permissions, policy, users: 1 };
+    tell(&mut model, listed::<roles::Roles>(vec![operator]));
+    let members = ["alice", "@tutors"].map(|m| m.parse().unwrap()).to_vec();
+    let (name, note) = ("class3".parse().unwrap(), String::from("Networks"));
+    let class = Group { id: 1, name, note, members, vms: Vec::new(), created_at: Time::from_millis(0) };
+    tell(&mut model, listed::<groups::Groups>(vec![class]));
     let sessions = vec![session("3f9a52c81b07", "alice", true), session("77aa52c81b07", "bob", false)];
     tell(&mut model, Box::new(Heard { feed: 0, news: Ok(sessions) }));
     tell(&mut model, Box::new(Heard { feed: 0, news: Ok(Arc::new(published())) }));
@@ -114,6 +125,8 @@ fn every_part_fits_small_usual_and_large_screens() {
         let mut model = page(cols, rows);
         for (title, words) in [
             ("Users", &["NAME", "alice", "admin"][..]),
+            ("Roles", &["operator", "second factor"]),
+            ("Groups", &["class3", "@tutors"]),
             ("Sessions", &["USER", "bob", "203.0.113.9"]),
             ("Host", &["State", "unhealthy", "42% of 8", "4 GiB of 16 GiB", "75 GiB free"]),
             ("Images", &["micro", "A very small Linux"]),
@@ -158,10 +171,7 @@ fn an_account_is_made_and_its_password_shown_once() {
     assert!(over(&model).is_none() && !screen(&mut model).contains("kfbq"));
     tell(
         &mut model,
-        Box::new(users::Heard::Users(Ok(vec![
-            user(1, "alice", RoleName::ADMIN),
-            user(4, "carol", RoleName::ADMIN),
-        ]))),
+        listed::<users::Users>(vec![user(1, "alice", RoleName::ADMIN), user(4, "carol", RoleName::ADMIN)]),
     );
     let (lines, (_, y)) = seen(&mut model);
     assert!(lines[usize::from(y)].starts_with("carol"), "{lines:#?}");

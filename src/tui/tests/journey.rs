@@ -315,7 +315,7 @@ async fn what_others_do_is_seen_as_it_happens() {
     seat.see("No key “99”.").await;
     // Both beside the table and in it.
     seat.until("the particulars", |text| text.matches("key.rm").count() == 2).await;
-    seat.press(":admin\r\t\t").await;
+    seat.press(":admin\r\t\t\t\t").await;
     seat.see("database").await;
     seat.press("\x1b[Z").await;
     seat.see("this one").await;

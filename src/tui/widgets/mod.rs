@@ -7,6 +7,7 @@ pub mod empty;
 pub mod footer;
 pub mod form;
 pub mod input;
+pub mod listing;
 pub mod modal;
 pub mod panes;
 pub mod scroll;

@@ -18,6 +18,8 @@ use crate::tui::theme::Theme;
 
 /// With so many columns and rows all parts are seen.
 const ROOM: (u16, u16) = (140, 30);
+/// A part has so many rows at least, where all are seen.
+const LOWEST: u16 = 12;
 /// With so many rows the titles stand apart.
 const AIRY: u16 = 12;
 
@@ -104,13 +106,19 @@ impl Panes {
 
     fn draw_one(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
         self.places.clear();
+        let labels: Vec<String> = self.panes.iter().map(|pane| format!(" {} ", pane.title())).collect();
         let mut x = area.x;
-        for (i, pane) in self.panes.iter().enumerate() {
-            let label = format!(" {} ", pane.title());
+        // Where there is no room for all, those before the one in front make way.
+        let first = first_seen(&labels, self.front, area.width);
+        for (i, label) in labels.iter().enumerate() {
+            if i < first {
+                self.places.push(Rect::default());
+                continue;
+            }
             let room = area.right().saturating_sub(x);
             let style = if i == self.front { shared.theme.selected } else { shared.theme.muted };
-            frame.buffer_mut().set_stringn(x, area.y, &label, usize::from(room), style);
-            let width = u16::try_from(text::columns(&label)).unwrap_or(room).min(room);
+            frame.buffer_mut().set_stringn(x, area.y, label, usize::from(room), style);
+            let width = u16::try_from(text::columns(label)).unwrap_or(room).min(room);
             self.places.push(Rect { x, y: area.y, width, height: 1 });
             x += width;
         }
@@ -142,6 +150,18 @@ impl Panes {
             pane.draw(frame, inside, shared, true);
         }
     }
+}
+
+/// The first title that is drawn, so that the one in front is seen.
+fn first_seen(labels: &[String], front: usize, width: u16) -> usize {
+    let to_front = labels.get(..=front).unwrap_or(labels);
+    let mut room = usize::from(width);
+    let fits = |label: &&String| {
+        let rest = room.checked_sub(text::columns(label));
+        room = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    front + 1 - to_front.iter().rev().take_while(fits).count().clamp(1, front + 1)
 }
 
 /// Draws a part's frame; what is inside, with a column of air on both sides.
@@ -216,7 +236,8 @@ impl Page for Panes {
 
     fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
         frame.set_cursor_position((area.x, area.y));
-        if area.width >= ROOM.0 && area.height >= ROOM.1 {
+        let rows = u16::try_from(self.panes.len().div_ceil(2)).unwrap_or(u16::MAX);
+        if area.width >= ROOM.0 && area.height >= ROOM.1.max(rows.saturating_mul(LOWEST)) {
             self.draw_all(frame, area, shared);
         } else {
             self.draw_one(frame, area, shared);

@@ -4,8 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::WORD;
-use super::users::{self, Heard};
+use super::users;
 use crate::action::user::{NewAccount, UserNew};
 use crate::error::{Error, Result};
 use crate::model::RoleName;
@@ -192,7 +191,7 @@ impl Overlay for NewUser {
             Ok(made) => {
                 let name = made.user.name.clone();
                 self.made = Some(Box::new(made));
-                (Fate::Stay, vec![Effect::News(WORD, Box::new(Heard::Made(name))), users::look()])
+                (Fate::Stay, users::PLACE.made(name))
             }
             Err(e) => {
                 self.refused = Some(e);

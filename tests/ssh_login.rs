@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 /// Adds the public half of a key to an account.
 async fn add_key(portal: &TestPortal, who: &Principal, key: &Path) {
     let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    portal.portal.perform(who, KeyAdd { key: vec![line] }).await.unwrap();
+    portal.portal.perform(who, KeyAdd::of(line)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

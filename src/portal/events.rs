@@ -10,7 +10,7 @@ use super::{Portal, Principal, Session};
 use crate::error::Result;
 use crate::model::session::LastLogin;
 use crate::model::text;
-use crate::model::{Category, Event, EventDraft, Network, Outcome, Severity, Time};
+use crate::model::{Category, Credential, Event, EventDraft, Network, Outcome, Severity, SshKey, Time, User};
 
 /// Rows a minute that strangers can cause, and those from one address among them;
 /// what is beyond is counted, and told of by the next row: no attack fills the disk.
@@ -76,9 +76,9 @@ impl Portal {
         &self,
         draft: EventDraft,
         user_id: i64,
-        key_id: Option<i64>,
+        by: Credential,
     ) -> Result<Option<LastLogin>> {
-        let (event, before) = self.store().login_insert(shortened(draft), user_id, key_id).await?;
+        let (event, before) = self.store().login_insert(shortened(draft), user_id, by).await?;
         self.tell(&Arc::new(event));
         Ok(before)
     }
@@ -133,6 +133,67 @@ impl Portal {
         };
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, "an event is lost");
+        }
+    }
+
+    /// Tells the owner of a key that it was brought where or when it does not let in,
+    /// within the strangers' budget.
+    pub(super) async fn record_unfit_key(&self, user: &User, key: &SshKey, from: IpAddr, why: &'static str) {
+        let (write, dropped) = self.inner.strangers.take(from, Time::now());
+        if !write {
+            return;
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.login",
+            outcome: Outcome::Failure,
+            severity: Severity::Medium,
+            actor: user.name.clone(),
+            actor_id: Some(user.id),
+            source_ip: Some(from.to_string()),
+            target: Some(format!("key {}", key.id)),
+            session: None,
+            message: format!("Somebody brought a key of {}'s: {why}.", user.name),
+            details: json!({ "method": "publickey", "key": key.id, "fingerprint": key.fingerprint,
+                "not_written_before": dropped }),
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "a refused login is not written down");
+        }
+    }
+
+    /// Writes down why a certificate by a trusted authority let nobody in, within the
+    /// strangers' budget.
+    pub(super) async fn record_refused_certificate(
+        &self,
+        name: &str,
+        from: IpAddr,
+        mut details: serde_json::Value,
+        why: &'static str,
+    ) {
+        let (write, dropped) = self.inner.strangers.take(from, Time::now());
+        if !write {
+            return;
+        }
+        if let Some(details) = details.as_object_mut() {
+            details.insert(String::from("method"), json!("certificate"));
+            details.insert(String::from("not_written_before"), json!(dropped));
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.login",
+            outcome: Outcome::Failure,
+            severity: Severity::Low,
+            actor: text::short(name, 40),
+            actor_id: None,
+            source_ip: Some(from.to_string()),
+            target: None,
+            session: None,
+            message: format!("A certificate was refused: {why}."),
+            details,
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "a refused login is not written down");
         }
     }
 

@@ -3,12 +3,14 @@
 //! the store or a driver.
 
 pub mod auth;
+pub mod authorized_keys;
 mod door;
 pub mod entry;
 mod events;
 mod guard;
 mod jobs;
 pub mod keys;
+mod limits;
 pub(crate) mod machine;
 mod monitor;
 mod people;
@@ -41,7 +43,7 @@ pub use keys::PortalKeys;
 pub use monitor::VmSample;
 pub use principal::Principal;
 pub use rights::Licence;
-pub use sessions::{Session, Sessions, Visit};
+pub use sessions::{Pass, Session, Sessions, Visit};
 
 /// Events that a follower may lag behind before it is told so.
 const EVENT_BACKLOG: usize = 256;
@@ -85,6 +87,8 @@ struct Inner {
     /// Since when the driver's backend is away.
     driver_away: Mutex<Option<Time>>,
     startups: AtomicU64,
+    /// Whether certificates may let somebody in.
+    trusts_authorities: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -149,10 +153,12 @@ impl Portal {
                 listening: AtomicBool::new(false),
                 driver_away: Mutex::default(),
                 startups: AtomicU64::new(0),
+                trusts_authorities: AtomicBool::new(false),
                 config,
             }),
         };
         portal.recall_bans().await?;
+        portal.recall_authorities().await?;
         portal.recover().await?;
         Ok(portal)
     }

@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
 use crate::model::{Category, EventDraft, Network, Outcome, RoleName, Severity, User};
 use crate::portal::sessions::Arrival;
-use crate::portal::{Portal, Session};
+use crate::portal::{Pass, Portal, Session};
 use crate::store::{NewKey, NewUser, TokenHash};
 
 /// Signs of a token, each of 5 random bits.
@@ -198,6 +198,7 @@ impl Login {
             method: String::from(if key.is_some() { "publickey" } else { "none" }),
             max_s: None,
             rights_at: self.portal.rights_now(),
+            pass: Pass::password(),
         };
         let session = match sessions.open(arrival, MOST) {
             Ok(session) => session,

@@ -38,6 +38,8 @@ fn key(id: i64, note: &str) -> SshKey {
         line: "ssh-ed25519 AAAA".into(),
         created_at: Time::from_millis(1_784_000_000_000),
         last_used_at: None,
+        last_used_from: None,
+        limits: crate::model::KeyLimits::default(),
     }
 }
 
@@ -164,7 +166,8 @@ fn a_key_is_pasted_refused_and_added() {
     press(&mut model, "\x15n");
     assert!(!screen(&mut model).contains("no public key"));
     press(&mut model, "\r");
-    let effects = words(&update(&mut model, Msg::news("add_key", add_key::Answer(Ok(key(9, "tablet"))))));
+    let effects =
+        words(&update(&mut model, Msg::news("add_key", add_key::Answer(Ok(vec![key(9, "tablet")])))));
     assert_eq!((effects, over(&model)), (vec![String::from("Do(key.ls {})")], None));
     let three = vec![key(3, "laptop"), key(7, "phone"), key(9, "tablet")];
     tell(&mut model, listed::<keys::Keys>(three));
@@ -178,7 +181,7 @@ fn a_key_is_removed_when_one_means_it() {
     press(&mut model, "jd");
     assert!(screen(&mut model).contains("Remove the key “phone”? (y/n)"));
     assert!(press(&mut model, "n").is_empty());
-    assert_eq!(press(&mut model, "dy"), ["Do(key.rm {\"key\":\"7\"})"]);
+    assert_eq!(press(&mut model, "dy"), ["Do(key.rm {\"keys\":[\"7\"]})"]);
     tell(&mut model, acted::<keys::Keys>("The key SHA256:phone is removed."));
     tell(&mut model, listed::<keys::Keys>(vec![key(3, "laptop")]));
     press(&mut model, "d");

@@ -77,6 +77,7 @@ codes! {
     BadKey              "key.invalid"           Usage        "Paste one line of a `.pub` file, such as `ssh-ed25519 AAAA… note`.";
     BadPassword         "account.password"      Usage        "";
     BadList             "user.import"           Usage        "Nothing was made. Mend the list and send it again.";
+    BadCode             "account.code"          Usage        "A code is shown for 30 seconds and works once. If none is right, look whether both clocks are.";
     NeedsConfirmation   "usage.confirm"         Usage        "Add `--yes` when you mean it.";
     NeedsTerminal       "usage.terminal"        Usage        "Ask ssh for a terminal with `-t`.";
     NotFound            "not_found"             NotFound     "";
@@ -104,6 +105,7 @@ codes! {
     GroupCycle          "group.cycle"           Conflict     "";
     JobState            "job.state"             Conflict     "`job show ID` tells how it ended.";
     MustChangePassword  "account.must_change_password" Forbidden "Sign in with a terminal, or run `account passwd`, and choose a password first.";
+    SecondFactorMissing "account.second_factor_missing" Forbidden "Sign in with a terminal, or run `account totp enable` and `account totp confirm CODE`, and set one up first.";
     Forbidden           "forbidden"             Forbidden    "Ask an administrator for the permission.";
     Quota               "quota"                 Quota        "`vm destroy` frees what you no longer need.";
     BackendUnavailable  "backend.unavailable"   Unavailable  "Try again shortly; `twarga doctor` on the host tells what is wrong.";

@@ -17,7 +17,7 @@
 //! | [`config`] | `twarga.toml`, with every mistake and its line |
 //! | [`term`] | the two ends of a session as faces see them; a terminal's bytes as keys |
 //! | [`algorithms`] | the SSH algorithms that are spoken, on both sides |
-//! | [`memory`] | what is not needed any more goes back to the system |
+//! | [`memory`] | no dumps of it; what is not needed any more goes back to the system |
 //! | `crash` | in debug builds: where a test lets the portal die |
 //! | [`store`] | the only SQL: a writer's thread, pooled readers, migrations |
 //! | [`driver`] | the trait `Driver`; libvirt; a mock; the NoCloud seed |
@@ -47,7 +47,8 @@
 //! - **Bounded.** Connections, channels, lines, queues, histories, rows that strangers
 //!   cause: each has a limit, and the slow client never grows our memory.
 //! - **Secrets** are not serialised into the audit, not formatted by `Debug`, and not
-//!   in error texts; what held them is wiped.
+//!   in error texts; what held them is wiped. What has to be kept readable is sealed
+//!   with a key outside the database ([`portal::seal`]).
 //! - **Text from outside** passes `model::text` before it reaches a terminal.
 //! - **Nobody reaches the host.** A forward names a VM that the account may enter, or
 //!   something inside one.

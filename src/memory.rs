@@ -1,5 +1,6 @@
-//! Gives back to the system what is not needed any more: memory that was freed,
-//! and code that ran once.
+//! The process's own memory. Nobody else looks into it: it holds secrets. What is
+//! not needed any more is given back to the system: memory that was freed, and code
+//! that ran once.
 //!
 //! glibc gives back by itself only what is free at the end of a heap: after
 //! hundreds of sessions have left, their memory stays with the process, although
@@ -28,6 +29,19 @@ static PUT_DOWN: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 thread_local! {
     /// Which time this thread did it last.
     static ANSWERED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// From now on the process leaves no core dump, and no process of the same account
+/// can read its memory.
+pub fn keep_from_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if let Err(e) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(error = %e, "a crash may leave a core dump");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(e) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(error = %e, "others of this account may read the portal's memory");
+    }
 }
 
 /// Asks the threads to put down what is kept for them, each before it waits next.

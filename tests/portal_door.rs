@@ -20,6 +20,7 @@ use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWat
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
 use twarga::action::role::*;
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
+use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
 use twarga::action::user::*;
 use twarga::action::user_import::UserImport;
 use twarga::action::vm::*;
@@ -226,6 +227,12 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || Whoami {}).await;
     t.same("done", || AccountShow {}).await;
     t.same("done", || passwd(PASSWORD, "nine purple toads")).await;
+    t.same("done", || TotpShow {}).await;
+    t.same("done", || TotpEnable { text: false }).await;
+    t.same("account.code", || TotpConfirm { code: vec![String::from("no code")] }).await;
+    let proof = || Zeroizing::new(String::from("not it"));
+    t.same("account.code", || TotpBackupCodes { proof: proof() }).await;
+    t.same("account.password", || TotpDisable { proof: proof() }).await;
     t.same("done", || PlanLs {}).await;
     t.same("done", || PlanLimits {}).await;
     t.same("done", || ImageLs {}).await;
@@ -268,6 +275,8 @@ async fn every_action_gives_every_role_what_the_table_says() {
     };
     t.row(staff, |_| invite()).await;
     t.row(staff, |_| InviteRm { id: 1 }).await;
+    let reset = ["forbidden", "forbidden", "not_found"];
+    t.row(reset, |_| UserReset2fa { name: "alice".parse().unwrap() }).await;
 
     t.row(staff, |_| RoleLs {}).await;
     t.row(staff, |_| RoleShow { name: RoleName::USER }).await;

@@ -38,7 +38,11 @@ async fn the_right_password_lets_in_and_no_other_does() {
         assert_eq!((status(out), stdout(out).as_str()), (255, ""));
     }
     assert_eq!(stderr(&wrong).replace("alice", "X"), stderr(&unknown).replace("nobody", "X"));
-    assert!(stderr(&wrong).contains("Permission denied (publickey,password)"), "{}", stderr(&wrong));
+    assert!(
+        stderr(&wrong).contains("Permission denied (publickey,password,keyboard-interactive)"),
+        "{}",
+        stderr(&wrong)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,8 @@ pub struct Me {
     pub user: User,
     /// Whether it can sign in with a password.
     pub has_password: bool,
+    /// Whether it has a second factor, which is asked for.
+    pub second_factor: bool,
     /// The session that asks.
     pub session: String,
     /// From where it comes.
@@ -42,7 +44,9 @@ async fn me(cx: &Cx) -> Result<Me> {
     let known = cx.portal.store().credentials(cx.who.name().to_owned()).await?;
     let known = known.ok_or_else(|| Error::new(Code::UserNotFound, "This account is gone."))?;
     let session = cx.who.session();
+    let factor = cx.portal.store().totp(id).await?.is_some_and(|t| t.confirmed_at.is_some());
     Ok(Me {
+        second_factor: factor,
         has_password: known.password_hash.is_some(),
         user: known.user,
         session: session.id.clone(),
@@ -60,6 +64,7 @@ impl Action for Whoami {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
     async fn run(self, cx: &Cx) -> Result<Me> {
@@ -76,6 +81,7 @@ impl Action for AccountShow {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
     async fn run(self, cx: &Cx) -> Result<Me> {
@@ -104,6 +110,7 @@ impl Action for AccountPasswd {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const BEFORE_FACTOR: bool = true;
     type Output = ();
 
     async fn run(self, cx: &Cx) -> Result<()> {

@@ -13,6 +13,7 @@ pub mod job;
 pub mod key;
 pub mod role;
 pub mod session;
+pub mod totp;
 pub mod user;
 pub mod user_import;
 pub mod vm;

@@ -322,3 +322,34 @@ impl Action for UserPasswdReset {
         Ok(Reset { name: user.name.clone(), command: command(cx, "reset", &token), token, expires_at })
     }
 }
+
+/// Take the second factor off an account, whose owner has lost it
+#[derive(Debug, Args, Serialize)]
+pub struct UserReset2fa {
+    /// Its name
+    pub name: UserName,
+}
+
+impl Action for UserReset2fa {
+    const NAME: &'static str = "user.reset_2fa";
+    const PERMISSION: Permission = Permission::UserWrite;
+    const CATEGORY: Category = Category::Iam;
+    type Output = ();
+
+    fn target(&self) -> Target {
+        Target::User(self.name.clone())
+    }
+
+    async fn run(self, cx: &Cx) -> Result<()> {
+        let user = cx.user()?;
+        let store = cx.portal.store();
+        cx.portal.may_manage(cx, user).await?;
+        match store.totp_delete(user.id).await? {
+            true => Ok(()),
+            false => {
+                let message = format!("“{}” has no second factor.", user.name);
+                Err(Error::new(Code::NotFound, message))
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! `twarga backup` and `twarga restore`: one archive (tar) with a consistent
 //! copy of the database, which holds the VMs' definitions and host keys, and
-//! the portal's own keys. It holds secrets: mode 0600.
+//! the portal's own keys. It holds secrets: mode 0600. What is sealed in the
+//! database stays so; with the keys in the archive, whoever has it can open it.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,6 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::Time;
 use crate::portal::PortalKeys;
 use crate::portal::keys::write_secret;
+use crate::portal::seal::{self, Ring};
 use crate::store::Store;
 
 const KEYS: &str = "host-keys";
@@ -24,18 +26,37 @@ const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 /// The largest key file that is brought back.
 const LARGEST_KEY: u64 = 1 << 20;
 
-pub(super) async fn backup(config: &Config, file: &Path) -> Result<()> {
+pub(super) async fn backup(config: &Config, file: &Path, with_keys: bool) -> Result<()> {
     let path = database::existing(config)?;
     let copy = tempfile_beside(file, "db");
     let copied = Store::copy(&path, &copy);
-    let written = copied.and_then(|()| write_archive(config, &copy, file));
+    let written = copied.and_then(|()| {
+        can_be_opened(config, &copy)?;
+        write_archive(config, &copy, file, with_keys)
+    });
     let _ = std::fs::remove_file(&copy);
+    remove_sidecars(&copy);
     written?;
-    say(format_args!(
-        "Backed up to {}. It holds secrets: keep it safe. The VMs' disks are not in it.",
-        file.display()
-    ));
+    let what = match with_keys {
+        true => {
+            "the database (accounts, password hashes, VM definitions, events; second factors and VMs' host keys in it are sealed) and the portal's keys, which open what is sealed: keep it as you would keep those"
+        }
+        false => {
+            "the database (accounts, password hashes, VM definitions, events; second factors and VMs' host keys in it are sealed) and no keys: what is sealed opens only with those of this portal, so keep them elsewhere"
+        }
+    };
+    say(format_args!("Backed up to {}. It holds {what}. The VMs' disks are not in it.", file.display()));
     Ok(())
+}
+
+/// Whether the keys of this moment open what is sealed in a copy: they may have
+/// been changed since it was made.
+fn can_be_opened(config: &Config, copy: &Path) -> Result<()> {
+    let labels = Store::sealed_labels_of(copy)?;
+    match Ring::load(&config.host_key_dir)? {
+        Some(ring) => ring.check(&labels, &config.host_key_dir),
+        None => Ring::check_without(&labels, &config.host_key_dir),
+    }
 }
 
 fn tempfile_beside(file: &Path, what: &str) -> PathBuf {
@@ -48,7 +69,7 @@ fn cannot_write(file: &Path, e: &std::io::Error) -> Error {
     Error::new(Code::BackendUnavailable, format!("{} cannot be written: {e}.", file.display())).hint("")
 }
 
-fn write_archive(config: &Config, database: &Path, file: &Path) -> Result<()> {
+fn write_archive(config: &Config, database: &Path, file: &Path, with_keys: bool) -> Result<()> {
     let part = tempfile_beside(file, "part");
     let out = File::options()
         .write(true)
@@ -60,7 +81,8 @@ fn write_archive(config: &Config, database: &Path, file: &Path) -> Result<()> {
         let mut archive = tar::Builder::new(&out);
         archive.mode(tar::HeaderMode::Deterministic);
         archive.append_path_with_name(database, DATABASE)?;
-        for entry in std::fs::read_dir(&config.host_key_dir)? {
+        let keys = with_keys.then(|| std::fs::read_dir(&config.host_key_dir)).transpose()?;
+        for entry in keys.into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name();
             // Only what `restore` takes; no key is hidden or that large.
@@ -90,7 +112,11 @@ pub(super) fn restore(config: &Config, file: &Path) -> Result<()> {
     let _ = std::fs::remove_file(&staged);
     // Looked at before anything is touched: a damaged or newer database stays out.
     let unpacked = unpack(archive, &staged).map_err(not_ours);
-    let checked = unpacked.and_then(|keys| Store::check(&staged).map(|()| keys));
+    let checked = unpacked.and_then(|keys| {
+        Store::check(&staged)?;
+        opens(config, &keys, &staged)?;
+        Ok(keys)
+    });
     remove_sidecars(&staged);
     let keys = checked.inspect_err(|_| {
         let _ = std::fs::remove_file(&staged);
@@ -110,6 +136,19 @@ pub(super) fn restore(config: &Config, file: &Path) -> Result<()> {
     }
     say(format_args!("Restored from {}. `twarga serve` starts the portal.", file.display()));
     Ok(())
+}
+
+/// Whether what is sealed in the database can be opened with the keys that come
+/// with it, or with those that are here.
+fn opens(config: &Config, keys: &Keys, database: &Path) -> Result<()> {
+    let labels = Store::sealed_labels_of(database)?;
+    let dir = &config.host_key_dir;
+    let brought = keys.iter().find(|(name, _)| name == seal::FILE);
+    let brought = brought.and_then(|(_, content)| std::str::from_utf8(content).ok()).and_then(Ring::parse);
+    match brought.map_or_else(|| Ring::load(dir), |ring| Ok(Some(ring)))? {
+        Some(ring) => ring.check(&labels, dir),
+        None => Ring::check_without(&labels, dir),
+    }
 }
 
 /// Writes the keys where the portal looks for them. Others that have their names
@@ -167,6 +206,9 @@ fn check_key(name: &str, content: &[u8]) -> Result<(), String> {
     if PortalKeys::names(name) && !PortalKeys::is_private(content) {
         return Err(format!("{name} is not a private SSH key"));
     }
+    if name == seal::FILE && !std::str::from_utf8(content).is_ok_and(|text| Ring::parse(text).is_some()) {
+        return Err(format!("{name} is not a sealing key"));
+    }
     Ok(())
 }
 
@@ -222,7 +264,7 @@ mod tests {
         let store = Store::open(&config.data_dir.join(DATABASE)).unwrap();
         store.meta_or_insert("portal_id", String::from("here")).await.unwrap();
         let file = dir.path().join("b.tar");
-        backup(&config, &file).await.unwrap();
+        backup(&config, &file, true).await.unwrap();
         drop(store);
         std::fs::write(config.data_dir.join(DATABASE), b"rubbish").unwrap();
         std::fs::remove_dir_all(&config.host_key_dir).unwrap();

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::image::Catalogue;
 use crate::model::Status;
 use crate::model::text::bytes;
+use crate::portal::seal::Ring;
 use crate::store::Store;
 
 /// Less than this and the first VMs will not fit.
@@ -139,11 +140,26 @@ fn database(config: &Config) -> Finding {
 
 fn keys(config: &Config) -> Finding {
     let dir = config.host_key_dir.display();
+    if let Err(e) = sealing_key(config) {
+        return bad("host keys", e.message, e.hint.into_owned());
+    }
     match crate::portal::PortalKeys::missing(&config.host_key_dir) {
         Ok(0) => good("host keys", format!("{dir} holds them.")),
         Ok(_) => good("host keys", format!("Not all are in {dir} yet: `twarga serve` makes them.")),
         Err(e) => bad("host keys", e.message, e.hint.into_owned()),
     }
+}
+
+/// Whether what is sealed in the database can be opened.
+fn sealing_key(config: &Config) -> Result<()> {
+    let (path, dir) = (super::database::path(config), &config.host_key_dir);
+    let ring = Ring::load(dir)?;
+    if !path.exists() {
+        return Ok(());
+    }
+    // What else is wrong with the database is another finding.
+    let labels = Store::sealed_labels_of(&path).unwrap_or_default();
+    ring.map_or_else(|| Ring::check_without(&labels, dir), |ring| ring.check(&labels, dir))
 }
 
 fn disk(config: &Config) -> Finding {

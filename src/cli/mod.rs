@@ -3,6 +3,7 @@
 mod backup;
 mod database;
 mod doctor;
+mod keys;
 mod serve;
 mod setup;
 
@@ -58,12 +59,18 @@ enum Command {
     Backup {
         /// Where to
         file: PathBuf,
+        /// Leave the keys out: what is sealed in it opens only where they are
+        #[arg(long)]
+        without_keys: bool,
     },
     /// Bring a backup back; the portal must not be serving
     Restore {
         /// What `twarga backup` wrote
         file: PathBuf,
     },
+    /// The portal's own keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -135,8 +142,9 @@ async fn run(program: Program) -> Result<ExitCode> {
         Command::Init(flags) => setup::init(config, flags).await?,
         Command::Image(ImageCommand::Build { name }) => build_image(&config, &name).await?,
         Command::User(command) => setup::user(config, command).await?,
-        Command::Backup { file } => backup::backup(&config, &file).await?,
+        Command::Backup { file, without_keys } => backup::backup(&config, &file, !without_keys).await?,
         Command::Restore { file } => backup::restore(&config, &file)?,
+        Command::Keys(command) => keys::run(config, command).await?,
         Command::Config(ConfigCommand::Check) => say("The configuration is right."),
         // Taken above: it has to work with a broken configuration too.
         Command::Doctor(_) => {}

@@ -112,6 +112,7 @@ fn start_logging() {
 
 pub(super) async fn run(config: Config) -> Result<()> {
     start_logging();
+    crate::memory::keep_from_dumps();
     // From here on: a signal that comes early ends the portal in good order too.
     let mut told = Signals::listen()?;
     // Kept to the process's last moment: a call to a hung backend may outlive

@@ -11,7 +11,7 @@ use super::{database, say};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
-use crate::model::{RoleName, User};
+use crate::model::{Category, EventDraft, Outcome, RoleName, Severity, User};
 use crate::portal::{PortalKeys, auth, keys};
 use crate::store::{NewUser, Store};
 
@@ -117,6 +117,23 @@ async fn find(store: &Store, name: UserName) -> Result<User> {
     found.ok_or_else(|| Error::new(Code::UserNotFound, format!("No account called “{name}”.")).hint(""))
 }
 
+/// What the audit is told of a second factor that the host's owner took off.
+fn reset(user: &User) -> EventDraft {
+    EventDraft {
+        category: Category::Iam,
+        action: "user.reset_2fa",
+        outcome: Outcome::Success,
+        severity: Severity::Medium,
+        actor: String::from("host"),
+        actor_id: None,
+        source_ip: None,
+        target: Some(user.name.clone()),
+        session: None,
+        message: format!("The second factor of {} was taken off on the host.", user.name),
+        details: serde_json::json!({}),
+    }
+}
+
 pub(super) async fn user(config: Config, command: UserCommand) -> Result<()> {
     let path = database::existing(&config)?;
     let _lock = alone_if_it_migrates(&config, &path)?;
@@ -131,7 +148,12 @@ pub(super) async fn user(config: Config, command: UserCommand) -> Result<()> {
         }
         UserCommand::Reset2fa { name } => {
             let user = find(&store, name).await?;
-            say(format_args!("{} has no second factor: there is nothing to reset.", user.name));
+            if store.totp_delete(user.id).await? {
+                store.event_insert(reset(&user), None).await?;
+                say(format_args!("{} has no second factor any more.", user.name));
+            } else {
+                say(format_args!("{} has no second factor: there is nothing to reset.", user.name));
+            }
         }
     }
     Ok(())

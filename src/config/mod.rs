@@ -59,6 +59,9 @@ pub struct Ssh {
     pub max_sessions_per_user: u32,
     /// Seconds without input after which a session is closed.
     pub idle_timeout_s: u64,
+    /// Seconds for which an account is not asked for a second factor again from an
+    /// address; 0: it always is.
+    pub remember_second_factor_s: u64,
 }
 
 /// The HTTP page.
@@ -154,6 +157,7 @@ impl Default for Config {
                 max_startups_per_ip: 20,
                 max_sessions_per_user: 50,
                 idle_timeout_s: 3600,
+                remember_second_factor_s: 0,
             },
             http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), metrics_token: None },
             driver: DriverConfig {
@@ -304,6 +308,7 @@ impl Ssh {
         s.integer("max_startups_per_ip", 1, 100_000, &mut self.max_startups_per_ip);
         s.integer("max_sessions_per_user", 1, 100_000, &mut self.max_sessions_per_user);
         s.integer("idle_timeout_s", 1, 31_536_000, &mut self.idle_timeout_s);
+        s.integer("remember_second_factor_s", 0, 31_536_000, &mut self.remember_second_factor_s);
     }
 }
 

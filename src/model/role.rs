@@ -314,8 +314,17 @@ pub struct Standing {
     pub rights: Rights,
     /// What is demanded of it.
     pub policy: Policy,
+    /// It has a second factor that counts.
+    pub second_factor: bool,
     /// The groups that it is in.
     pub groups: Vec<GroupName>,
+}
+
+impl Standing {
+    /// It can do nothing but set up a second factor.
+    pub fn must_enrol(&self) -> bool {
+        self.policy.second_factor && !self.second_factor
+    }
 }
 
 /// A role, whole.

@@ -32,6 +32,8 @@ pub trait Action: Serialize + Send + Sync + 'static {
     const CATEGORY: Category;
     /// May be done by somebody who has yet to choose a password.
     const BEFORE_PASSWORD: bool = false;
+    /// May be done by somebody who has yet to set up a second factor that is demanded.
+    const BEFORE_FACTOR: bool = false;
     /// What comes of it.
     type Output: Send + 'static;
 
@@ -255,6 +257,10 @@ impl Portal {
         let standing = standing.ok_or_else(|| Error::new(Code::Forbidden, "This account is disabled."))?;
         if standing.user.must_change_password && !A::BEFORE_PASSWORD {
             return Err(Error::new(Code::MustChangePassword, "This account has yet to choose a password."));
+        }
+        if standing.must_enrol() && !A::BEFORE_FACTOR {
+            let message = "A second factor is demanded of this account, and it has none yet.";
+            return Err(Error::new(Code::SecondFactorMissing, message));
         }
         match standing.rights.scope(A::PERMISSION) {
             Scope::None => Err(Error::new(

@@ -122,10 +122,6 @@ impl Portal {
 
     /// Writes down that somebody was not let in, within the strangers' budget.
     pub(super) async fn record_refused_login(&self, name: &str, from: IpAddr, method: &'static str) {
-        let (write, dropped) = self.inner.strangers.take(Time::now());
-        if !write {
-            return;
-        }
         let draft = EventDraft {
             category: Category::Authentication,
             action: "session.login",
@@ -137,8 +133,20 @@ impl Portal {
             target: None,
             session: None,
             message: String::from("A login was refused."),
-            details: json!({ "method": method, "not_written_before": dropped }),
+            details: json!({ "method": method }),
         };
+        self.record_of_stranger(draft).await;
+    }
+
+    /// Writes down what somebody did who is not signed in, within their budget.
+    pub(super) async fn record_of_stranger(&self, mut draft: EventDraft) {
+        let (write, dropped) = self.inner.strangers.take(Time::now());
+        if !write {
+            return;
+        }
+        if let Some(details) = draft.details.as_object_mut() {
+            details.insert(String::from("not_written_before"), dropped.into());
+        }
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, "a refused login is not written down");
         }

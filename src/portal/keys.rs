@@ -85,17 +85,23 @@ fn load_or_make(path: &Path, algorithm: Algorithm) -> Result<PrivateKey> {
 
 /// The key of that file; none if there is no file.
 fn load(path: &Path) -> Result<Option<PrivateKey>> {
+    let Some(text) = read_secret(path)? else { return Ok(None) };
+    PrivateKey::from_openssh(text.as_str()).map(Some).map_err(|_| {
+        Error::new(Code::Config, format!("{} is not a private SSH key.", path.display())).hint("")
+    })
+}
+
+/// Reads a file that only its owner may read; none if there is none.
+///
+/// # Errors
+/// `config` if others may read it.
+pub(super) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             let message = format!("Others than its owner can read the key {}.", path.display());
             Err(Error::new(Code::Config, message).hint(format!("`chmod 600 {}`", path.display())))
         }
-        Ok(_) => {
-            let text = Zeroizing::new(std::fs::read_to_string(path)?);
-            PrivateKey::from_openssh(text.as_str()).map(Some).map_err(|_| {
-                Error::new(Code::Config, format!("{} is not a private SSH key.", path.display())).hint("")
-            })
-        }
+        Ok(_) => Ok(Some(Zeroizing::new(std::fs::read_to_string(path)?))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e.into()),
     }

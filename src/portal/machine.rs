@@ -18,7 +18,7 @@ use crate::driver::{DomainSpec, Seed};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
 use crate::model::{Image, Job, Plan, Size, Vm, VmName, VmState};
-use crate::store::{BootRecord, JobDraft, NewVm};
+use crate::store::{BootRecord, JobDraft, NewVm, Place};
 
 /// The only host there is so far; every row names it.
 pub const NODE: &str = "local";
@@ -116,8 +116,9 @@ impl Portal {
         self.takes_jobs()?;
         self.driver().ping().await?;
         let (private, public) = tokio::task::spawn_blocking(keys::new_pair).await??;
+        let uuid = uuid::Uuid::new_v4();
         let new = NewVm {
-            uuid: uuid::Uuid::new_v4(),
+            uuid,
             owner_id: order.owner_id,
             name: order.name.to_string(),
             image: order.image.name.clone(),
@@ -129,7 +130,7 @@ impl Portal {
             ssh_port: 0,
             ssh_user: order.image.ssh_user.clone(),
             host_key: public,
-            host_key_private: private,
+            host_key_private: self.inner.ring.seal(&Place::vm_host_key(uuid), private.as_bytes())?,
             user_data: order.user_data,
             tags: order.tags,
             credits_per_hour: order.credits_per_hour,
@@ -245,6 +246,7 @@ impl Portal {
             authorized_keys.push(format!("{} {}", key.line, key.note));
         }
         let ssh_port = vm.ssh_port.ok_or_else(|| Error::internal("a VM without a port"))?;
+        let host_key = self.inner.ring.unseal_text(&Place::vm_host_key(vm.uuid), &record.host_key_private)?;
         Ok(DomainSpec {
             uuid: vm.uuid,
             name: format!("{}{}-{}", self.domain_prefix(), vm.id, vm.name),
@@ -259,7 +261,7 @@ impl Portal {
                 hostname: vm.name.clone(),
                 user: vm.ssh_user.clone(),
                 authorized_keys,
-                host_key: record.host_key_private.clone(),
+                host_key,
                 host_key_public: vm.host_key.clone(),
                 user_data: record.user_data.clone(),
             },

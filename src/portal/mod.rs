@@ -14,6 +14,7 @@ mod people;
 mod principal;
 mod ready;
 mod reconcile;
+pub mod seal;
 mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
@@ -56,6 +57,9 @@ struct Inner {
     driver: Arc<dyn Driver>,
     images: Catalogue,
     keys: PortalKeys,
+    /// What secrets in the database are sealed with.
+    ring: seal::Ring,
+    wrong_codes: auth::WrongCodes,
     started: std::time::Instant,
     sessions: Sessions,
     jobs: jobs::Jobs,
@@ -104,6 +108,7 @@ impl Portal {
         std::fs::create_dir_all(data_dir.join("vms"))?;
         let key_dir = config.host_key_dir.clone();
         let keys = tokio::task::spawn_blocking(move || PortalKeys::open(&key_dir)).await??;
+        let ring = seal::Ring::open(&config.host_key_dir, &store).await?;
         let id: String = Uuid::new_v4().simple().to_string().chars().take(8).collect();
         let id = store.meta_or_insert("portal_id", id).await?;
         let decoy = auth::one_time_password();
@@ -117,6 +122,8 @@ impl Portal {
                 store,
                 driver,
                 keys,
+                ring,
+                wrong_codes: auth::WrongCodes::default(),
                 started: std::time::Instant::now(),
                 sessions: Sessions::default(),
                 jobs: jobs::Jobs::default(),

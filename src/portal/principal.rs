@@ -35,6 +35,11 @@ impl Principal {
         &self.standing.user
     }
 
+    /// Whether it had a second factor to set up at sign-in, before anything else.
+    pub fn must_enrol(&self) -> bool {
+        self.standing.must_enrol()
+    }
+
     /// What it might do at sign-in: for faces, that show no more than that.
     pub fn rights(&self) -> &Rights {
         &self.standing.rights

@@ -1,6 +1,6 @@
 //! A command for a face that is not a stream: what it would have written, as text.
 
-use super::grammar::{self, AccountVerb, Command, EventVerb, JobVerb, Parsed, VmVerb};
+use super::grammar::{self, AccountVerb, Command, EventVerb, JobVerb, Parsed, TotpVerb, VmVerb};
 use crate::model::name::VmRef;
 use crate::portal::{Portal, Principal};
 use crate::term::{self, Ended, Input, Output};
@@ -32,6 +32,11 @@ pub fn kind(line: &[u8]) -> Kind {
     match line.command {
         Command::Exit => Kind::Leave,
         Command::Shell | Command::Account(AccountVerb::Passwd(_)) => Kind::Talks,
+        Command::Account(AccountVerb::Totp(TotpVerb::Enable(enable))) if !enable.text => Kind::Talks,
+        Command::Account(AccountVerb::Totp(TotpVerb::Confirm(confirm))) if confirm.code.is_empty() => {
+            Kind::Talks
+        }
+        Command::Account(AccountVerb::Totp(TotpVerb::Disable(_) | TotpVerb::BackupCodes(_))) => Kind::Talks,
         // They go on and on.
         Command::Job(JobVerb::Watch(_)) | Command::Event(EventVerb::Tail(_)) => Kind::Talks,
         Command::Vm(VmVerb::Ssh(ssh)) if ssh.command.is_empty() => Kind::Enter(ssh.name),
@@ -111,6 +116,12 @@ mod tests {
             ("vm destroy web1", Kind::Talks),
             ("vm destroy web1 --yes", Kind::Answers),
             ("account passwd", Kind::Talks),
+            ("account totp enable", Kind::Talks),
+            ("account totp enable --text", Kind::Answers),
+            ("account totp confirm", Kind::Talks),
+            ("account totp confirm 123 456", Kind::Answers),
+            ("account totp disable", Kind::Talks),
+            ("account totp show", Kind::Answers),
             ("event tail", Kind::Talks),
         ] {
             assert_eq!(kind(line.as_bytes()), wanted, "{line}");

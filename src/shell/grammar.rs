@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 use super::help;
 use crate::action::{
-    account, catalogue, enter, event, group, host, invite, job, key, role, session, user, user_import, vm,
+    account, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user, user_import,
+    vm,
 };
 use crate::error::{Code, Error, Result};
 use crate::model::text;
@@ -159,6 +160,19 @@ pub enum AccountVerb {
     Passwd(account::AccountPasswd),
     Prefs(account::AccountPrefs),
     Set(account::AccountSet),
+    /// The second factor: codes of an authenticator app
+    #[command(subcommand)]
+    Totp(TotpVerb),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum TotpVerb {
+    Enable(totp::TotpEnable),
+    Confirm(totp::TotpConfirm),
+    Disable(totp::TotpDisable),
+    BackupCodes(totp::TotpBackupCodes),
+    Show(totp::TotpShow),
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,6 +194,8 @@ pub enum UserVerb {
     Disable(user::UserDisable),
     Enable(user::UserEnable),
     PasswdReset(user::UserPasswdReset),
+    #[command(name = "reset-2fa")]
+    Reset2fa(user::UserReset2fa),
     Rm(user::UserRm),
 }
 

@@ -10,9 +10,11 @@ mod help;
 mod lines;
 mod newcomer;
 mod people;
+pub mod qr;
 mod render;
 mod run;
 mod tail;
+mod totp;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -27,6 +29,7 @@ pub use capture::{Kind, Said, capture, kind};
 pub use lines::{complete, interactive, piped};
 pub use newcomer::welcome;
 pub use render::{Render, table};
+pub use totp::enrol;
 
 /// Where words are executed for somebody.
 pub struct Shell<'a> {
@@ -56,6 +59,20 @@ pub fn changes_password(line: &[u8]) -> bool {
     use grammar::{AccountVerb, Command, Parsed};
     let parsed = grammar::words(line).and_then(|words| grammar::parse(&words));
     matches!(parsed, Ok(Parsed::Run(line)) if matches!(line.command, Command::Account(AccountVerb::Passwd(_))))
+}
+
+/// Whether a command may be run before a second factor is set up that is demanded.
+pub fn needs_no_factor(line: &[u8]) -> bool {
+    use grammar::{Command, Parsed};
+    let parsed = grammar::words(line).and_then(|words| grammar::parse(&words));
+    match parsed {
+        Ok(Parsed::Run(line)) => matches!(
+            line.command,
+            Command::Account(_) | Command::Whoami(_) | Command::Help { .. } | Command::Exit
+        ),
+        Ok(Parsed::Help(_)) => true,
+        Ok(Parsed::Nothing) | Err(_) => false,
+    }
 }
 
 /// Runs one command, as in `ssh portal vm ls`.

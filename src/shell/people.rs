@@ -36,6 +36,11 @@ impl Shell<'_> {
             UserVerb::Disable(a) => self.give(a).await,
             UserVerb::Enable(a) => self.give(a).await,
             UserVerb::PasswdReset(a) => self.give(a).await,
+            UserVerb::Reset2fa(a) => {
+                let done = format!("{} has no second factor any more.", a.name);
+                self.perform(a).await?;
+                self.done(&done).await
+            }
             UserVerb::Rm(a) => self.user_rm(a).await,
         }
     }

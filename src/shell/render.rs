@@ -422,6 +422,7 @@ impl Render for Me {
         out.push_str(&sheet(&[
             ("from", self.source_ip.clone()),
             ("session", format!("{} (since {})", self.session, self.since)),
+            ("2nd factor", String::from(if self.second_factor { "on" } else { "none" })),
             ("keys", self.keys.to_string()),
             ("VMs", self.vms.to_string()),
             ("groups", self.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),

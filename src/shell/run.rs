@@ -284,6 +284,7 @@ impl Shell<'_> {
         match verb {
             AccountVerb::Show(a) => self.give(a).await,
             AccountVerb::Passwd(_) => self.passwd().await,
+            AccountVerb::Totp(verb) => self.totp(verb).await,
             AccountVerb::Prefs(a) => self.give(a).await,
             AccountVerb::Set(a) => {
                 let setting = a.key;

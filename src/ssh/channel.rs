@@ -181,6 +181,13 @@ impl Task {
             let _ = stdio.writer.err("Choose a password of your own before you go on.\n").await;
             shell::choose_password(portal, who, stdio).await?;
         }
+        let before_factor = matches!(&what, Run::Exec(line) if shell::needs_no_factor(line));
+        let must = who.must_enrol() && stdio.terminal.is_some() && !before_factor;
+        if must && self.still_must_enrol().await? {
+            let _ =
+                stdio.writer.err("Your role demands a second factor. Set it up before you go on.\n").await;
+            shell::enrol(portal, who, stdio).await?;
+        }
         Ok(match what {
             Run::Exec(line) => shell::command(portal, who, stdio, &line).await,
             Run::Subsystem(_) => return Err(Error::usage("There is no such subsystem here.")),
@@ -200,6 +207,11 @@ impl Task {
             .await?
             .user
             .must_change_password)
+    }
+
+    async fn still_must_enrol(&self) -> Result<bool> {
+        let factor = self.portal.perform(&self.who, crate::action::totp::TotpShow {}).await?;
+        Ok(factor.demanded && !factor.enabled)
     }
 }
 

@@ -76,7 +76,10 @@ impl Task {
 
 /// The client shows one line: ours, with its hint. OpenSSH escapes what is not ASCII.
 fn refusal(e: &Error) -> ChannelOpenFailure {
-    let prohibited = matches!(e.code, Code::VmNotFound | Code::Forbidden | Code::MustChangePassword);
+    let prohibited = matches!(
+        e.code,
+        Code::VmNotFound | Code::Forbidden | Code::MustChangePassword | Code::SecondFactorMissing
+    );
     let code = if prohibited { 1 } else { 2 };
     ChannelOpenFailure::Other { code, reason: e.to_string().replace(['“', '”'], "\"") }
 }

@@ -1,5 +1,6 @@
 //! russh's callbacks of one connection: signing in, and the opening of channels.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,6 +23,21 @@ use crate::portal::{Portal, Principal, Session, keys};
 /// Channels of one connection at once: OpenSSH's MaxSessions is 10, browsers
 /// behind `-D` want more.
 const CHANNELS: usize = 128;
+
+/// What is asked by keyboard-interactive: hidden, as passwords are.
+const ASK_PASSWORD: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Password: "), false)];
+const ASK_CODE: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Code: "), false)];
+
+/// The longest answer to that which is looked at, bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+fn ask(prompts: &'static [(Cow<'static, str>, bool)]) -> Auth {
+    Auth::Partial {
+        name: Cow::Borrowed(""),
+        instructions: Cow::Borrowed(""),
+        prompts: Cow::Borrowed(prompts),
+    }
+}
 
 /// One connection's state.
 pub(super) struct Connection {
@@ -49,6 +65,10 @@ fn split(login: &str) -> Option<(UserName, Option<VmRef>)> {
         Some((user, vm)) => Some((user.parse().ok()?, Some(vm.parse().ok()?))),
         None => Some((login.parse().ok()?, None)),
     }
+}
+
+fn reject(methods: &[MethodKind], partial_success: bool) -> Auth {
+    Auth::Reject { proceed_with_methods: Some(MethodSet::from(methods)), partial_success }
 }
 
 impl Connection {
@@ -89,15 +109,16 @@ impl Connection {
     async fn take_in(&mut self, errand: Errand, key: Option<&russh::keys::PublicKey>) -> Auth {
         let key = key.and_then(|key| keys::parse_public(&key.to_openssh().ok()?).ok());
         self.newcomer = self.login.come_in(errand, key).await;
-        if self.newcomer.is_some() { Auth::Accept } else { self.refuse() }
+        if self.newcomer.is_some() { Auth::Accept } else { self.refuse(errand.name()) }
     }
 
-    fn answer(&mut self, verdict: Verdict, vm: Option<VmRef>) -> Auth {
+    fn answer(&mut self, verdict: Verdict, login: &str) -> Auth {
         let who = match verdict {
             Verdict::In(who) => who,
-            Verdict::No => return self.refuse(),
+            Verdict::More => return reject(&[MethodKind::KeyboardInteractive], true),
+            Verdict::No => return self.refuse(login),
         };
-        let route = match vm {
+        let route = match Self::account(login).1 {
             Some(vm) => Route::Guest(Arc::new(Entry::new(vm))),
             None => Route::Portal,
         };
@@ -106,12 +127,29 @@ impl Connection {
     }
 
     /// Says no, and which methods may still be tried.
-    fn refuse(&self) -> Auth {
-        let methods: &[MethodKind] = match self.login.takes_passwords() {
-            true => &[MethodKind::PublicKey, MethodKind::Password],
-            false => &[MethodKind::PublicKey],
-        };
-        Auth::Reject { proceed_with_methods: Some(MethodSet::from(methods)), partial_success: false }
+    fn refuse(&self, login: &str) -> Auth {
+        let wants_code = self.login.is_over() || self.login.wants_code(&Self::account(login).0);
+        match (wants_code, self.login.takes_passwords()) {
+            (true, _) => reject(&[MethodKind::KeyboardInteractive], false),
+            (false, true) => reject(super::server::METHODS, false),
+            (false, false) => reject(&[MethodKind::PublicKey], false),
+        }
+    }
+
+    /// What somebody is asked by keyboard-interactive: what they have not shown yet.
+    fn question(&self, login: &str) -> Auth {
+        if self.login.wants_code(&Self::account(login).0) {
+            ask(ASK_CODE)
+        } else if self.login.takes_passwords() {
+            ask(ASK_PASSWORD)
+        } else {
+            self.refuse(login)
+        }
+    }
+
+    /// After too many wrong codes there is no use in going on.
+    fn not_over(&self) -> Result<(), russh::Error> {
+        if self.login.is_over() { Err(russh::Error::Disconnect) } else { Ok(()) }
     }
 }
 
@@ -149,29 +187,47 @@ impl Handler for Connection {
     }
 
     async fn auth_none(&mut self, login: &str) -> Result<Auth, russh::Error> {
+        self.not_over()?;
         match self.errand(login).await {
             Some(_) => Ok(ask_newcomer()),
-            None => Ok(self.refuse()),
-        }
-    }
-
-    /// Newcomers without a key are asked nothing here: their token is all there is.
-    async fn auth_keyboard_interactive(
-        &mut self,
-        login: &str,
-        _submethods: &str,
-        _response: Option<Response<'_>>,
-    ) -> Result<Auth, russh::Error> {
-        match self.errand(login).await {
-            Some(errand) => Ok(self.take_in(errand, None).await),
-            None => Ok(self.refuse()),
+            None => Ok(self.refuse(login)),
         }
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, russh::Error> {
-        let (name, vm) = Self::account(login);
+        self.not_over()?;
+        let (name, _) = Self::account(login);
         let verdict = self.login.password(&name, Zeroizing::new(password.to_owned())).await;
-        Ok(self.answer(verdict, vm))
+        Ok(self.answer(verdict, login))
+    }
+
+    /// The code of the second factor; and the password too, for clients that know
+    /// only this way.
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        login: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        self.not_over()?;
+        // Newcomers without a key are asked nothing: their token is all there is.
+        if let Some(errand) = self.errand(login).await {
+            return Ok(self.take_in(errand, None).await);
+        }
+        let Some(mut answers) = response else { return Ok(self.question(login)) };
+        let said = answers.next().filter(|a| a.len() <= LONGEST_ANSWER).unwrap_or_default();
+        // What is not UTF-8 is neither a code nor a password that was chosen here.
+        let said = Zeroizing::new(std::str::from_utf8(&said).unwrap_or_default().to_owned());
+        let (name, _) = Self::account(login);
+        let verdict = match self.login.wants_code(&name) {
+            true => self.login.code(&name, &said).await,
+            false => self.login.password(&name, said).await,
+        };
+        match verdict {
+            // Asked in the same conversation.
+            Verdict::More => Ok(ask(ASK_CODE)),
+            Verdict::In(_) | Verdict::No => Ok(self.answer(verdict, login)),
+        }
     }
 
     /// Only whether a signature is worth making: nothing is decided by it.
@@ -180,6 +236,7 @@ impl Handler for Connection {
         login: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
+        self.not_over()?;
         if self.errand(login).await.is_some() {
             let good = crate::algorithms::accepts_user_key(offer.algorithm) && is_good(offer.public_key);
             return Ok(if good { Auth::Accept } else { ask_newcomer() });
@@ -188,7 +245,7 @@ impl Handler for Connection {
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
         let good = crate::algorithms::accepts_user_key(offer.algorithm)
             && self.login.would_accept_key(&name, fingerprint).await;
-        Ok(if good { Auth::Accept } else { self.refuse() })
+        Ok(if good { Auth::Accept } else { self.refuse(login) })
     }
 
     async fn auth_publickey(
@@ -197,15 +254,15 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, russh::Error> {
         if !crate::algorithms::accepts_user_key(key.algorithm) {
-            return Ok(self.refuse());
+            return Ok(self.refuse(login));
         }
         if let Some(errand) = self.errand(login).await {
             return Ok(self.take_in(errand, Some(key.public_key)).await);
         }
-        let (name, vm) = Self::account(login);
+        let (name, _) = Self::account(login);
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
         let verdict = self.login.key(&name, fingerprint).await;
-        Ok(self.answer(verdict, vm))
+        Ok(self.answer(verdict, login))
     }
 
     async fn auth_succeeded(&mut self, session: &mut Russh) -> Result<(), russh::Error> {

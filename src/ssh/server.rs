@@ -32,6 +32,10 @@ const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// How long before an idle cut the person is warned.
 const WARNING: Duration = Duration::from_secs(60);
 
+/// How somebody may begin to sign in, where passwords are taken.
+pub(super) const METHODS: &[MethodKind] =
+    &[MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive];
+
 /// The SSH server.
 pub struct Server {
     portal: Portal,
@@ -236,7 +240,7 @@ impl Drop for Guard {
 
 fn russh_config(portal: &Portal) -> russh::server::Config {
     let methods: &[MethodKind] = match portal.config().ssh.password_auth {
-        true => &[MethodKind::PublicKey, MethodKind::Password],
+        true => METHODS,
         false => &[MethodKind::PublicKey],
     };
     russh::server::Config {

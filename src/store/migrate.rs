@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_preferences.sql"),
     include_str!("../../migrations/0006_job_steps.sql"),
     include_str!("../../migrations/0007_roles.sql"),
+    include_str!("../../migrations/0008_second_factor.sql"),
     include_str!("../../migrations/0009_invitations.sql"),
 ];
 

@@ -12,6 +12,8 @@ mod migrate;
 mod people;
 mod preferences;
 mod roles;
+mod sealed;
+mod second_factor;
 mod users;
 mod vms;
 
@@ -30,6 +32,8 @@ pub use invitations::{NewInvitation, NewReset, TokenHash};
 pub use jobs::JobDraft;
 pub use migrate::SCHEMA_VERSION;
 pub use people::{NewMember, UserChange};
+pub use sealed::{LABEL, Place};
+pub use second_factor::{HashedCode, Totp};
 pub use users::{Credentials, NewKey, NewUser};
 pub use vms::{BootRecord, NewVm};
 

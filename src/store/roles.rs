@@ -44,7 +44,9 @@ pub(super) fn standing_of(c: &Connection, user: User) -> Result<Standing> {
         policy = policy.and(demanded);
     }
     let groups = super::groups::groups_of(c, user.id)?;
-    Ok(Standing { user, rights, policy, groups })
+    let sql = "SELECT EXISTS (SELECT 1 FROM totp WHERE user_id = ?1 AND confirmed_at IS NOT NULL)";
+    let second_factor = c.prepare_cached(sql)?.query_row([user.id], |r| r.get(0))?;
+    Ok(Standing { user, rights, policy, second_factor, groups })
 }
 
 pub(super) fn grants(c: &Connection, user_id: i64) -> Result<Vec<Grant>> {

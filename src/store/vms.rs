@@ -2,7 +2,6 @@
 
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::groups::SHARED_WITH_1;
 use super::{JobDraft, Store, is_duplicate, unknown_word};
@@ -43,8 +42,8 @@ pub struct NewVm {
     pub ssh_user: String,
     /// Public half of its host key.
     pub host_key: String,
-    /// Private half.
-    pub host_key_private: Zeroizing<String>,
+    /// Private half, sealed.
+    pub host_key_private: String,
     /// The owner's cloud-init text.
     pub user_data: Option<String>,
     /// Words of the owner's choice.
@@ -60,8 +59,8 @@ pub struct BootRecord {
     pub vm: Vm,
     /// Which build of its image it was made from.
     pub image_digest: String,
-    /// Private half of its host key.
-    pub host_key_private: Zeroizing<String>,
+    /// Private half of its host key, sealed.
+    pub host_key_private: String,
     /// The owner's cloud-init text.
     pub user_data: Option<String>,
 }
@@ -121,7 +120,7 @@ fn insert(t: &rusqlite::Transaction<'_>, new: NewVm) -> Result<Vm> {
         new.ssh_port,
         new.ssh_user,
         new.host_key,
-        *new.host_key_private,
+        new.host_key_private,
         new.user_data,
         tags,
         new.credits_per_hour,
@@ -216,7 +215,7 @@ impl Store {
                 Ok(BootRecord {
                     vm,
                     image_digest: r.get(0)?,
-                    host_key_private: Zeroizing::new(r.get(1)?),
+                    host_key_private: r.get(1)?,
                     user_data: r.get(2)?,
                 })
             })?;

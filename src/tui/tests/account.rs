@@ -61,6 +61,7 @@ fn me() -> Account {
     Account {
         user: user(1, "alice", RoleName::USER),
         has_password: true,
+        second_factor: false,
         session: "3f9a52c81b07".into(),
         source_ip: "203.0.113.9".into(),
         since: Time::from_millis(1_784_000_000_000),

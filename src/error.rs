@@ -88,6 +88,7 @@ codes! {
     SessionNotFound     "session.not_found"     NotFound     "`session ls` shows yours.";
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
+    BanNotFound         "ban.not_found"         NotFound     "`ban ls` shows who is banned.";
     RoleNotFound        "role.not_found"        NotFound     "`role ls` shows what there is.";
     GroupNotFound       "group.not_found"       NotFound     "`group ls` shows what there is; `account show` shows yours.";
     InviteNotFound      "invite.not_found"      NotFound     "`invite ls` shows what there is.";

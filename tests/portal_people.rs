@@ -447,7 +447,7 @@ async fn newcomers_are_bounded_and_ask_a_bounded_number_of_things() {
     assert_eq!(one.check_name("alice").await.unwrap_err().code, Code::Quota);
     assert!(one.session().kill.is_cancelled());
     let id = inside[0].session().id.clone();
-    p.perform(admin, twarga::action::session::SessionKill { id }).await.unwrap();
+    p.perform(admin, twarga::action::session::SessionKill { id: Some(id), user: None }).await.unwrap();
     assert!(inside[0].session().kill.is_cancelled());
 }
 

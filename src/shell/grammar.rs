@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use super::help;
 use crate::action::{
-    account, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user, user_import,
-    vm,
+    account, ban, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user,
+    user_import, vm,
 };
 use crate::error::{Code, Error, Result};
 use crate::model::text;
@@ -64,6 +64,9 @@ pub enum Command {
     /// What happened
     #[command(subcommand)]
     Event(EventVerb),
+    /// Addresses from which no password is taken (for admins)
+    #[command(subcommand)]
+    Ban(BanVerb),
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
@@ -132,7 +135,16 @@ pub enum PlanVerb {
 #[allow(missing_docs)]
 pub enum SessionVerb {
     Ls(session::SessionLs),
+    Show(session::SessionShow),
     Kill(session::SessionKill),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum BanVerb {
+    Ls(ban::BanLs),
+    Add(ban::BanAdd),
+    Rm(ban::BanRm),
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ use super::entry::Entry;
 use super::flow::Flow;
 use super::{forward, welcome};
 use crate::model::name::{UserName, VmRef};
+use crate::model::text;
 use crate::portal::auth::{Errand, Login, Newcomer, Verdict};
 use crate::portal::{Portal, Principal, Session, keys};
 
@@ -94,7 +95,7 @@ impl Connection {
             Some((user, vm)) => (user.to_string(), vm),
             None => {
                 let (name, more) = login.split_once('+').map_or((login, ""), |(name, _)| (name, "+…"));
-                (format!("?{}{more}", crate::model::text::short(name, 40)), None)
+                (format!("?{}{more}", text::short(name, 40)), None)
             }
         }
     }
@@ -118,7 +119,11 @@ impl Connection {
             Verdict::More => return reject(&[MethodKind::KeyboardInteractive], true),
             Verdict::No => return self.refuse(login),
         };
-        let route = match Self::account(login).1 {
+        let vm = Self::account(login).1;
+        if let Some(vm) = &vm {
+            who.session().leads_into(&vm.to_string());
+        }
+        let route = match vm {
             Some(vm) => Route::Guest(Arc::new(Entry::new(vm))),
             None => Route::Portal,
         };
@@ -183,7 +188,9 @@ impl Handler for Connection {
     /// A login that cannot be written down does not happen; then this is all
     /// that a client is told.
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
-        Ok(self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}\r\n")))
+        let trouble = self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}"));
+        let banner = Some(self.portal.config().ssh.banner.clone()).filter(|b| !b.is_empty());
+        Ok(trouble.or(banner).map(|words| words.lines().map(|l| format!("{}\r\n", text::clean(l))).collect()))
     }
 
     async fn auth_none(&mut self, login: &str) -> Result<Auth, russh::Error> {
@@ -304,6 +311,7 @@ impl Handler for Connection {
         // Somebody is there, though he types nothing: command after command by one
         // connection is how ControlMaster and Ansible work.
         admitted.who.session().count_in(0);
+        admitted.who.session().faces();
         let task = channel::Task {
             portal: self.portal.clone(),
             who: admitted.who,
@@ -339,6 +347,7 @@ impl Handler for Connection {
             return Ok(());
         };
         admitted.who.session().count_in(0);
+        admitted.who.session().jumps();
         let task = forward::Task {
             portal: self.portal.clone(),
             who: admitted.who,

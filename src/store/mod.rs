@@ -2,6 +2,7 @@
 //! connection and is fed through a bounded queue; a few connections read beside
 //! it. Nothing here runs on an async worker.
 
+mod bans;
 mod damage;
 mod events;
 mod groups;

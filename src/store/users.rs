@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::roles::{must_exist, standing_of};
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
+use crate::model::session::LastLogin;
 use crate::model::{Event, EventDraft, RoleName, SshKey, Standing, Time, User};
 
 pub(super) const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
@@ -224,20 +225,27 @@ impl Store {
     }
 
     /// Writes down that the account signed in, and with which key, with the
-    /// event of that: both or neither.
+    /// event of that: both or neither. When and from where it did before.
     ///
     /// # Errors
     /// `forbidden` if the account was disabled or removed a moment ago: whoever does
     /// that ends the sessions that there are after it.
-    pub async fn login_insert(&self, draft: EventDraft, user_id: i64, key_id: Option<i64>) -> Result<Event> {
+    pub async fn login_insert(
+        &self,
+        draft: EventDraft,
+        user_id: i64,
+        key_id: Option<i64>,
+    ) -> Result<(Event, Option<LastLogin>)> {
         self.write(move |t| {
+            let from = draft.source_ip.as_deref().unwrap_or_default();
+            let before = super::bans::signed_in_from(t, user_id, from)?;
             let now = Time::now().millis();
             let sql = "UPDATE users SET last_login_at = ?2 WHERE id = ?1 AND enabled";
             if t.execute(sql, (user_id, now))? == 0 {
                 return Err(Error::new(Code::Forbidden, "This account is disabled."));
             }
             t.execute("UPDATE ssh_keys SET last_used_at = ?2 WHERE id = ?1", (key_id, now))?;
-            super::events::insert(t, &draft, None)
+            Ok((super::events::insert(t, &draft, None)?, before))
         })
         .await
     }

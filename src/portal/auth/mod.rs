@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! password   what may be chosen, how it is kept and checked
+//! hashing    threads of their own for hashes
 //! newcomer   those who come for an account, or for another password
 //! factor     the second one: set up, asked for, answered
 //! totp       codes that change with time
@@ -13,6 +14,7 @@
 //! the account enabled, how many connections has it) is asked there and nowhere else.
 
 mod factor;
+mod hashing;
 mod newcomer;
 mod password;
 mod totp;
@@ -24,11 +26,13 @@ use zeroize::Zeroizing;
 
 use super::Portal;
 use super::principal::Principal;
+use super::sessions::Arrival;
 use crate::error::{Error, Result};
 use crate::model::{Category, EventDraft, Outcome, Severity, User};
 
 pub(super) use factor::WrongCodes;
 pub use factor::{Factor, NewTotp};
+pub(super) use hashing::Hashing;
 pub use newcomer::{Errand, MOST_TRIES, Newcomer, Promise, Registrations, Ticket};
 pub use password::{
     LONGEST_PASSWORD, SHORTEST_PASSWORD, check_new_password, hash_password, one_time_password,
@@ -36,6 +40,9 @@ pub use password::{
 
 /// Wrong passwords on one connection.
 const PASSWORDS: u32 = 6;
+/// Keys that are signed with on one connection and are none of the account's, before
+/// that counts as trying names: a client asks before it signs.
+const STRAY_KEYS: u32 = 20;
 /// Wrong codes on one connection: then it is over.
 const CODES: u32 = 3;
 
@@ -45,6 +52,7 @@ pub struct Login {
     portal: Portal,
     from: IpAddr,
     passwords: u32,
+    stray_keys: u32,
     /// Somebody's errand was refused, and that is written down.
     turned_away: bool,
     codes: u32,
@@ -85,7 +93,7 @@ impl Portal {
     /// A connection from there, that has shown nothing yet.
     pub fn login(&self, from: IpAddr) -> Login {
         let portal = self.clone();
-        Login { portal, from, passwords: 0, turned_away: false, codes: 0, pending: None }
+        Login { portal, from, passwords: 0, stray_keys: 0, turned_away: false, codes: 0, pending: None }
     }
 }
 
@@ -117,9 +125,15 @@ impl Login {
         }
         self.passwords += 1;
         self.turn_to(name);
+        if !self.portal.lets_try(name, self.from).await {
+            return self.refuse(name, "password").await;
+        }
         match self.portal.check_login(name, password).await {
             Ok(Some(user)) => self.proven(Proof { user, method: "password", key_id: None }).await,
-            Ok(None) => self.refuse(name, "password").await,
+            Ok(None) => {
+                self.portal.wrong(name, self.from);
+                self.refuse(name, "password").await
+            }
             Err(e) => {
                 tracing::error!(error = %e, "a password could not be checked");
                 Verdict::No
@@ -143,7 +157,13 @@ impl Login {
             Ok(Some((user, key))) => {
                 self.proven(Proof { user, method: "publickey", key_id: Some(key.id) }).await
             }
-            Ok(None) => self.refuse(name, "publickey").await,
+            Ok(None) => {
+                self.stray_keys += 1;
+                if self.stray_keys > STRAY_KEYS {
+                    self.portal.stray(name, self.from);
+                }
+                self.refuse(name, "publickey").await
+            }
             Err(e) => {
                 tracing::error!(error = %e, "a key could not be checked");
                 Verdict::No
@@ -168,6 +188,7 @@ impl Login {
                 verdict
             }
             Ok(None) => {
+                self.portal.wrong(name, self.from);
                 self.codes += 1;
                 self.pending = Some(proof).filter(|_| !self.is_over());
                 // It is written down already, as what it is.
@@ -217,11 +238,20 @@ impl Login {
     async fn admit(&self, proof: Proof, factor: Option<Factor>) -> Result<Principal> {
         let Proof { user, method, key_id } = proof;
         let portal = &self.portal;
+        let rights_at = portal.rights_now();
         // Between two factors it may have been disabled.
         let standing = portal.store().standing(user.id).await?.filter(|s| s.user.enabled);
         let standing = standing.ok_or_else(|| Error::internal("an account is gone"))?;
         let limit = portal.config().ssh.max_sessions_per_user;
-        let session = portal.sessions().open(user.id, &user.name, self.from, limit)?;
+        let arrival = Arrival {
+            user_id: user.id,
+            user_name: user.name.clone(),
+            source_ip: self.from,
+            method: factor.map_or_else(|| method.to_owned(), |f| format!("{method}+{}", f.as_str())),
+            max_s: standing.policy.max_session_s,
+            rights_at,
+        };
+        let session = portal.sessions().open(arrival, limit)?;
         let draft = EventDraft {
             category: Category::Authentication,
             action: "session.login",
@@ -235,10 +265,14 @@ impl Login {
             message: format!("{} signed in.", user.name),
             details: json!({ "method": method, "key": key_id, "second_factor": factor.map(Factor::as_str) }),
         };
-        if let Err(e) = portal.record_login(draft, user.id, key_id).await {
-            portal.sessions().close(&session);
-            return Err(e);
+        match portal.record_login(draft, user.id, key_id).await {
+            Ok(before) => session.remember(before),
+            Err(e) => {
+                portal.sessions().close(&session);
+                return Err(e);
+            }
         }
+        portal.right(&user.name, self.from);
         portal.count_login(true);
         Ok(Principal::new(standing, session))
     }

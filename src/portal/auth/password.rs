@@ -116,18 +116,20 @@ impl Portal {
     }
 
     async fn credentials_for(&self, name: &str, password: Zeroizing<String>) -> Result<Option<Credentials>> {
+        let began = std::time::Instant::now();
         let found = self.store().credentials(name.to_owned()).await?;
-        let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
         let decoy = self.inner.decoy_hash.clone();
-        tokio::task::spawn_blocking(move || {
+        let checked = self.inner.hashing.run(move || {
             let hash = found.as_ref().and_then(|c| c.password_hash.as_deref());
             let known = hash.is_some();
             let too_long = password.len() > LONGEST_PASSWORD;
             let tried = if too_long { "" } else { password.as_str() };
             let right = verify_password(tried, hash.unwrap_or(&decoy));
-            Ok(found.filter(|c| c.user.enabled && known && right && !too_long))
-        })
-        .await?
+            found.filter(|c| c.user.enabled && known && right && !too_long)
+        });
+        let checked = checked.await;
+        self.inner.gate.took(began.elapsed());
+        checked
     }
 
     /// Hashes a password at today's cost, when somebody has just signed in with it.
@@ -143,8 +145,7 @@ impl Portal {
 
     /// Hashes a password, within the limit of hashes at once.
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<String> {
-        let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || hash_password(&password)).await?
+        self.inner.hashing.run(move || hash_password(&password)).await?
     }
 
     /// The hash of a password that may be chosen.

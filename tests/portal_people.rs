@@ -149,7 +149,7 @@ async fn names_that_mean_something_else_are_nobodys() {
     let (portal, _driver) = mock().await;
     let p = &portal.portal;
     let invited = token(p, &portal.admin, InviteNew { uses: 10, ..invite() }).await;
-    for name in ["invite", "register", "reset", "root", "system"] {
+    for name in ["invite", "register", "reset", "system"] {
         let new = UserNew { name: user(name), role: RoleName::USER, key: None };
         assert_eq!(outcome(p, &portal.admin, new).await, "usage.name");
         assert_eq!(outcome(p, &portal.admin, import(&format!("name\n{name}\n"))).await, "user.import");

@@ -239,6 +239,11 @@ impl Drop for TestPortal {
 /// The administrator, with [`PASSWORD`].
 async fn first_admin(portal: &Portal) -> Principal {
     let from = "127.0.0.1".parse().unwrap();
+    if !portal.config().ssh.password_auth {
+        portal.ensure_admin().await.unwrap();
+        let key = give(portal, "admin").await;
+        return portal.login(from).key("admin", key).await.principal().expect("let in");
+    }
     if let Some(first) = portal.ensure_admin().await.unwrap() {
         let admin = portal.login(from).password("admin", first.clone()).await.principal().expect("let in");
         let change = AccountPasswd { old: Some(first), new: Zeroizing::new(PASSWORD.to_owned()) };
@@ -251,6 +256,18 @@ async fn first_admin(portal: &Portal) -> Principal {
         .await
         .principal()
         .expect("let in")
+}
+
+/// Gives an account [`PASSWORD`] and a key of nobody's, past the portal: where
+/// passwords are not taken there is no other way to a password. The key's fingerprint.
+pub async fn give(portal: &Portal, name: &str) -> String {
+    let store = Store::open(&portal.config().data_dir.join("twarga.db")).unwrap();
+    let id = store.user_by_name(name.to_owned()).await.unwrap().unwrap().id;
+    let hash = twarga::portal::auth::hash_password(PASSWORD).unwrap();
+    store.set_password(id, hash, false).await.unwrap();
+    let (_, line) = twarga::portal::keys::new_pair().unwrap();
+    let key = twarga::portal::keys::parse_public(&line).unwrap();
+    store.key_insert(id, key, 100).await.unwrap().fingerprint
 }
 
 /// The folder of the images that tests boot: `$TWARGA_IMAGES`, else what

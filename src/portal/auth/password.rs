@@ -22,6 +22,8 @@ pub const LONGEST_PASSWORD: usize = 1024;
 /// The shortest that may be chosen, characters (NIST SP 800-63B §3.1.1.2 asks for 8 at least).
 pub const SHORTEST_PASSWORD: usize = 10;
 
+/// Names from this length on may not stand in a password; shorter ones stand in any.
+const NAME_IN_IT: usize = 4;
 /// More than 10⁸ guesses: years of a core, at the cost of a hash.
 const HARD_ENOUGH: zxcvbn::Score = zxcvbn::Score::Three;
 
@@ -55,6 +57,9 @@ pub fn check_new_password(password: &str, user_name: &str) -> Result<()> {
     }
     if password.len() > LONGEST_PASSWORD {
         return bad(format!("A password has at most {LONGEST_PASSWORD} bytes."));
+    }
+    if user_name.len() >= NAME_IN_IT && password.to_lowercase().contains(user_name) {
+        return bad(String::from("That password is too easy to guess: the account's name is in it."));
     }
     let guessed = zxcvbn::zxcvbn(password, &[user_name, "twarga"]);
     if guessed.score() >= HARD_ENOUGH {
@@ -178,6 +183,7 @@ mod tests {
             "alice-alice-1",
             "mypassword1",
             "Passw0rd123!",
+            "the Alice is here",
             "qwertyuiop[]",
             "Summer2024!",
         ];

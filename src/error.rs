@@ -76,6 +76,7 @@ codes! {
     BadName             "usage.name"            Usage        "A VM's name: a letter, then letters, digits or `-`, at most 32, all lower case.";
     BadKey              "key.invalid"           Usage        "Paste one line of a `.pub` file, such as `ssh-ed25519 AAAA… note`.";
     BadPassword         "account.password"      Usage        "";
+    BadList             "user.import"           Usage        "Nothing was made. Mend the list and send it again.";
     BadCode             "account.code"          Usage        "A code is shown for 30 seconds and works once. If none is right, look whether both clocks are.";
     NeedsConfirmation   "usage.confirm"         Usage        "Add `--yes` when you mean it.";
     NeedsTerminal       "usage.terminal"        Usage        "Ask ssh for a terminal with `-t`.";
@@ -89,11 +90,16 @@ codes! {
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
     RoleNotFound        "role.not_found"        NotFound     "`role ls` shows what there is.";
     GroupNotFound       "group.not_found"       NotFound     "`group ls` shows what there is; `account show` shows yours.";
+    InviteNotFound      "invite.not_found"      NotFound     "`invite ls` shows what there is.";
     EventNotFound       "event.not_found"       NotFound     "`event ls` shows the latest.";
     Exists              "exists"                Conflict     "Choose another name.";
     VmBusy              "vm.busy"               Conflict     "`job ls` shows what it is doing; `job watch ID` waits for it.";
     VmState             "vm.state"              Conflict     "";
     VmNotRunning        "vm.not_running"        Conflict     "";
+    LastAdmin           "account.last_admin"    Conflict     "Make somebody else an administrator first: `user set NAME --role admin`.";
+    HasVms              "user.has_vms"          Conflict     "";
+    NoRegistration      "registration.closed"   Conflict     "`[registration] mode` in the configuration says how people come by an account.";
+    BadToken            "token.invalid"         Conflict     "Ask whoever gave it to you for another one.";
     RoleInUse           "role.in_use"           Conflict     "";
     RoleBuiltIn         "role.built_in"         Conflict     "Make one of your own: `role new NAME --like ROLE`.";
     GroupCycle          "group.cycle"           Conflict     "";
@@ -122,18 +128,27 @@ pub struct Error {
     pub message: String,
     /// What to do next; empty if there is nothing to say.
     pub hint: Cow<'static, str>,
+    /// More of them, where a whole list was looked at: a line each.
+    pub lines: Vec<String>,
 }
 
 impl Error {
     /// An error with the table's own hint.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: message.into(), hint: Cow::Borrowed(code.hint()) }
+        Error { code, message: message.into(), hint: Cow::Borrowed(code.hint()), lines: Vec::new() }
     }
 
     /// The same error with a better hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// The same error with particulars, a line each.
+    #[must_use]
+    pub fn lines(mut self, lines: Vec<String>) -> Self {
+        self.lines = lines;
         self
     }
 
@@ -160,24 +175,27 @@ impl Error {
             code: &'a str,
             message: &'a str,
             hint: &'a str,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            lines: &'a [String],
         }
         #[derive(Serialize)]
         struct Document<'a> {
             error: Body<'a>,
         }
-        let body = Body { code: self.code.as_str(), message: &self.message, hint: &self.hint };
+        let body =
+            Body { code: self.code.as_str(), message: &self.message, hint: &self.hint, lines: &self.lines };
         serde_json::to_string(&Document { error: body }).unwrap_or_else(|_| String::from("{}"))
     }
 }
 
-/// The sentence and, where there is one, the hint.
+/// The sentence and, where there are any, the hint and the particulars.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if !self.hint.is_empty() {
             write!(f, " {}", self.hint)?;
         }
-        Ok(())
+        self.lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 

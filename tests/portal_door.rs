@@ -15,12 +15,14 @@ use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow, EventTail};
 use twarga::action::group::*;
 use twarga::action::host::{HostFollow, HostShow};
+use twarga::action::invite::{InviteLs, InviteNew, InviteRm};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
 use twarga::action::role::*;
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
 use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
-use twarga::action::user::{UserLs, UserNew, UserReset2fa, UserShow};
+use twarga::action::user::*;
+use twarga::action::user_import::UserImport;
 use twarga::action::vm::*;
 use twarga::driver::mock::Op;
 use twarga::error::Code;
@@ -250,8 +252,29 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| HostShow {}).await;
     t.row(staff, |_| HostFollow {}).await;
     t.row(staff, |_| UserLs {}).await;
+    t.row(staff, |_| InviteLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
+    let name = || "carol".parse().unwrap();
+    let set_user = || UserSet { name: name(), role: None, password_login: None, must_change: Some(true) };
+    t.row(staff, |_| set_user()).await;
+    t.row(staff, |_| UserDisable { name: name() }).await;
+    t.row(staff, |_| UserEnable { name: name() }).await;
+    t.row(staff, |_| UserPasswdReset { name: name() }).await;
+    t.row(staff, |_| UserRm { name: name(), yes: true }).await;
+    let list = || b"name,role\ndora,user\n".to_vec();
+    t.row(staff, |_| UserImport { from: None, dry_run: false, list: list() }).await;
+    let invite = || InviteNew {
+        role: twarga::model::RoleName::USER,
+        credits: None,
+        expires: 60,
+        uses: 1,
+        group: None,
+        count: None,
+        csv: false,
+    };
+    t.row(staff, |_| invite()).await;
+    t.row(staff, |_| InviteRm { id: 1 }).await;
     let reset = ["forbidden", "forbidden", "not_found"];
     t.row(reset, |_| UserReset2fa { name: "alice".parse().unwrap() }).await;
 

@@ -15,6 +15,7 @@ use russh::MethodKind;
 use russh::client::AuthResult;
 use tokio::process::Command;
 use twarga::action::key::KeyAdd;
+use twarga::action::user::{UserDisable, UserSet};
 use twarga::portal::Principal;
 use zeroize::Zeroizing;
 
@@ -194,18 +195,32 @@ async fn a_newcomer_at_a_terminal_is_asked_for_a_password_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_nobody_has_costs_the_same_work() {
     let (portal, _driver) = mock().await;
-    portal.user("alice", "user").await;
+    let p = &portal.portal;
+    for name in ["alice", "gone", "keysonly"] {
+        portal.user(name, "user").await;
+    }
     portal.user_with_key("keyonly", "user").await;
-    let names = ["alice", "nobody", "keyonly", "?x\u{1b}"];
+    p.perform(&portal.admin, UserDisable { name: "gone".parse().unwrap() }).await.unwrap();
+    let name = "keysonly".parse().unwrap();
+    let off = UserSet { name, role: None, password_login: Some(false), must_change: None };
+    p.perform(&portal.admin, off).await.unwrap();
+    // Of those that have one, the right password.
+    let tries = [
+        ("alice", "wrong"),
+        ("nobody", "wrong"),
+        ("keyonly", "wrong"),
+        ("?x\u{1b}", "wrong"),
+        ("?invite", "wrong"),
+        ("gone", PASSWORD),
+        ("keysonly", PASSWORD),
+    ];
     // The least of several tries: what else the machine does only adds to it.
-    let mut least = [Duration::MAX; 4];
+    let mut least = [Duration::MAX; 7];
     for _ in 0..6 {
-        for (name, least) in names.iter().zip(&mut least) {
+        for ((name, password), least) in tries.iter().zip(&mut least) {
             let started = Instant::now();
-            let wrong = Zeroizing::new(String::from("wrong"));
-            assert!(
-                portal.portal.login(portal.address.ip()).password(name, wrong).await.principal().is_none()
-            );
+            let password = Zeroizing::new(String::from(*password));
+            assert!(p.login(portal.address.ip()).password(name, password).await.principal().is_none());
             *least = started.elapsed().min(*least);
         }
     }

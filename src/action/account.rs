@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Error, Result};
 use crate::model::group::GroupName;
 use crate::model::{Category, Grant, Permission, Preferences, Reach, Setting, Time, User};
-use crate::portal::{Action, Cx, auth};
+use crate::portal::{Action, Cx};
 
 /// Who you are
 #[derive(Debug, Args, Serialize)]
@@ -124,11 +124,10 @@ impl Action for AccountPasswd {
                 return Err(Error::new(Code::BadPassword, "The old password is not right."));
             }
         }
-        auth::check_new_password(&self.new, &name)?;
         if has_password && self.old.as_ref() == Some(&self.new) {
             return Err(Error::new(Code::BadPassword, "The new password is the old one."));
         }
-        let hash = cx.portal.hash(self.new).await?;
+        let hash = cx.portal.hash_new(self.new, &name).await?;
         cx.portal.store().set_password(id, hash, false).await
     }
 }

@@ -86,6 +86,10 @@ impl Action for KeyRm {
         });
         let not_found = || Error::new(Code::KeyNotFound, format!("No key “{}”.", text::short(&self.key, 60)));
         let key = found.ok_or_else(not_found)?;
-        if cx.portal.store().key_delete(id, key.id).await? { Ok(key) } else { Err(not_found()) }
+        let passwords = cx.portal.config().ssh.password_auth;
+        match cx.portal.store().key_delete(id, key.id, passwords).await? {
+            true => Ok(key),
+            false => Err(not_found()),
+        }
     }
 }

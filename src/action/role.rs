@@ -220,7 +220,7 @@ impl Action for RoleSet {
             }
             crate::portal::covers(&mine, &role.permissions, &what)
         };
-        let role = cx.portal.store().role_set(name, set).await?;
+        let role = cx.portal.store().role_set(name, cx.portal.config().ssh.password_auth, set).await?;
         cx.portal.rights_changed();
         Ok(role)
     }
@@ -273,6 +273,7 @@ impl Action for RoleGrant {
     async fn run(self, cx: &Cx) -> Result<Vec<Grant>> {
         let role = cx.portal.store().role(self.role.clone()).await?;
         cx.covers(&role.permissions, &format!("The role “{}”", self.role))?;
+        cx.portal.may_manage(cx, cx.user()?).await?;
         let now = Time::now();
         let grant = Grant {
             role: self.role,
@@ -280,7 +281,8 @@ impl Action for RoleGrant {
             granted_by: cx.who.name().to_owned(),
             expires_at: self.expires.map(|s| now.plus_seconds(s)),
         };
-        let grants = cx.portal.store().role_grant(cx.user()?.id, grant).await?;
+        let passwords = cx.portal.config().ssh.password_auth;
+        let grants = cx.portal.store().role_grant(cx.user()?.id, grant, passwords).await?;
         cx.portal.rights_changed();
         Ok(grants)
     }
@@ -308,6 +310,7 @@ impl Action for RoleRevoke {
     async fn run(self, cx: &Cx) -> Result<Vec<Grant>> {
         let role = cx.portal.store().role(self.role.clone()).await?;
         cx.covers(&role.permissions, &format!("The role “{}”", self.role))?;
+        cx.portal.may_manage(cx, cx.user()?).await?;
         let grants = cx.portal.store().role_revoke(cx.user()?.id, self.role).await?;
         cx.portal.rights_changed();
         Ok(grants)

@@ -98,6 +98,11 @@ fn driver(_config: &Config) -> Result<Arc<dyn Driver>> {
 /// to the emulator by the driver.
 fn start_logging() {
     let filter = EnvFilter::try_from_env("TWARGA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,twarga=info"));
+    // russh would write down whom clients sign in as, and tokens come as such names.
+    let filter = match "russh=info".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

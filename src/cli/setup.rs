@@ -73,7 +73,7 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
         return Err(Error::new(Code::Exists, format!("There is a database already: {}.", path.display()))
             .hint("`twarga serve` uses it; `twarga user passwd NAME` gives an account another password."));
     }
-    let name = flags.admin.to_string();
+    let name = flags.admin.for_new()?.to_string();
     let mut admin = NewUser {
         name: name.clone(),
         role: RoleName::ADMIN,

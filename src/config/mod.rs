@@ -125,6 +125,22 @@ pub struct Registration {
     pub mode: String,
     /// What a new account starts with.
     pub starting_credits: f64,
+    /// Accounts that strangers may make within an hour, where registration is open.
+    pub per_hour: u32,
+    /// The same from one address.
+    pub per_hour_per_ip: u32,
+}
+
+impl Registration {
+    /// Whether invitations make accounts.
+    pub fn by_invitation(&self) -> bool {
+        self.mode != "closed"
+    }
+
+    /// Whether anybody may make an account.
+    pub fn open_to_all(&self) -> bool {
+        self.mode == "open"
+    }
 }
 
 impl Default for Config {
@@ -155,7 +171,12 @@ impl Default for Config {
                     boot_timeout_s: 300,
                 },
             },
-            registration: Registration { mode: String::from("invite"), starting_credits: 100.0 },
+            registration: Registration {
+                mode: String::from("invite"),
+                starting_credits: 100.0,
+                per_hour: 60,
+                per_hour_per_ip: 5,
+            },
             sample_s: 5,
             keep_events: 1_000_000,
             plans: Plan::built_in(),
@@ -253,6 +274,8 @@ impl Config {
         root.section("registration", |s| {
             s.choice("mode", &["closed", "invite", "open"], &mut self.registration.mode);
             s.number("starting_credits", 0.0, 1e9, &mut self.registration.starting_credits);
+            s.integer("per_hour", 1, 100_000, &mut self.registration.per_hour);
+            s.integer("per_hour_per_ip", 1, 100_000, &mut self.registration.per_hour_per_ip);
         });
         root.section("monitor", |s| s.integer("sample_s", 1, 3600, &mut self.sample_s));
         root.section("events", |s| s.integer("keep", 1000, 1_000_000_000, &mut self.keep_events));

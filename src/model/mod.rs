@@ -1,10 +1,12 @@
 //! Plain types: what the portal talks about. No input or output happens here, but
 //! that the system is asked for the time and for its zones.
 
+pub mod address;
 pub mod event;
 pub mod group;
 pub mod health;
 pub mod image;
+pub mod invitation;
 pub mod job;
 pub mod name;
 pub mod plan;
@@ -21,6 +23,7 @@ pub mod zone;
 pub use event::{Category, Event, EventDraft, Outcome, Severity};
 pub use health::{Check, Gauges, Health, Published, Status};
 pub use image::Image;
+pub use invitation::{Invitation, InvitationState};
 pub use job::{Job, JobState};
 pub use name::VmName;
 pub use plan::{Plan, Size};
@@ -28,6 +31,6 @@ pub use preferences::{Preferences, Setting};
 pub use role::{Grant, Permission, Policy, Reach, Rights, Role, RoleName, Scope, Standing};
 pub use session::SessionInfo;
 pub use time::Time;
-pub use user::{SshKey, User};
+pub use user::{Person, SshKey, User};
 pub use vm::{Vm, VmState};
 pub use zone::Zone;

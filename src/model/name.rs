@@ -75,6 +75,10 @@ impl fmt::Display for VmRef {
     }
 }
 
+/// Words that stand for something else where an account's name may: errands at the
+/// door, actors of events, whoever runs the host. Not for new accounts.
+const RESERVED: [&str; 7] = ["invite", "register", "reset", "root", "system", "portal", "twarga"];
+
 /// The name of an account: like a VM's name, and `_` besides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -84,6 +88,20 @@ impl UserName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl UserName {
+    /// The name, if a new account may have it.
+    ///
+    /// # Errors
+    /// `usage.name` if it stands for something else.
+    pub fn for_new(self) -> Result<Self, Error> {
+        if !RESERVED.contains(&self.as_str()) {
+            return Ok(self);
+        }
+        Err(Error::new(Code::BadName, format!("“{self}” means something else here."))
+            .hint("Choose another name."))
     }
 }
 
@@ -153,6 +171,15 @@ mod tests {
         ] {
             assert!(bad.parse::<VmName>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_that_mean_something_else() {
+        for reserved in RESERVED {
+            let name: UserName = reserved.parse().unwrap();
+            assert_eq!(name.for_new().unwrap_err().code, Code::BadName);
+        }
+        assert!("alice".parse::<UserName>().unwrap().for_new().is_ok());
     }
 
     #[test]

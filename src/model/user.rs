@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::group::GroupName;
 use crate::model::{RoleName, Time};
 
 /// An account.
@@ -21,6 +22,28 @@ pub struct User {
     pub created_at: Time,
     /// When it last signed in.
     pub last_login_at: Option<Time>,
+}
+
+/// An account, with all that those who run the place may know of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Person {
+    /// The account.
+    #[serde(flatten)]
+    pub user: User,
+    /// Whether it has a password.
+    pub has_password: bool,
+    /// Whether it may sign in with it.
+    pub password_login: bool,
+    /// Its keys.
+    pub keys: u32,
+    /// Its VMs.
+    pub vms: u32,
+    /// Its connections now.
+    pub sessions: u32,
+    /// The groups that it is in.
+    pub groups: Vec<GroupName>,
+    /// Roles that it is granted beside its own, at this moment.
+    pub granted: Vec<RoleName>,
 }
 
 /// A public key that an account signs in with.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::{Portal, Principal};
+use super::{Portal, Principal, Session};
 use crate::error::Result;
 use crate::model::text;
 use crate::model::{Category, Event, EventDraft, Outcome, Severity, Time};
@@ -67,7 +67,7 @@ impl Portal {
         Ok(())
     }
 
-    fn tell(&self, event: &Arc<Event>) {
+    pub(super) fn tell(&self, event: &Arc<Event>) {
         // No receiver is no error.
         let _ = self.inner.events.send(Arc::clone(event));
     }
@@ -150,6 +150,35 @@ impl Portal {
         if let Err(e) = self.record(draft, None).await {
             tracing::error!(error = %e, "a refused login is not written down");
         }
+    }
+}
+
+impl Portal {
+    /// Writes down that somebody without an account was let in, within the strangers' budget.
+    pub(super) async fn record_newcomer(
+        &self,
+        name: &'static str,
+        session: &Session,
+        key: Option<&str>,
+    ) -> Result<()> {
+        let (write, dropped) = self.inner.strangers.take(Time::now());
+        if !write {
+            return Ok(());
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.newcomer",
+            outcome: Outcome::Success,
+            severity: Severity::Low,
+            actor: String::from(name),
+            actor_id: None,
+            source_ip: Some(session.source_ip.to_string()),
+            target: None,
+            session: Some(session.id.clone()),
+            message: String::from("A newcomer was let in."),
+            details: json!({ "key": key, "not_written_before": dropped }),
+        };
+        self.record(draft, None).await.map(|_| ())
     }
 }
 

@@ -10,6 +10,7 @@ mod jobs;
 pub mod keys;
 pub(crate) mod machine;
 mod monitor;
+mod people;
 mod principal;
 mod ready;
 mod reconcile;
@@ -64,6 +65,7 @@ struct Inner {
     jobs: jobs::Jobs,
     counters: Counters,
     strangers: events::StrangerBudget,
+    registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
     version: watch::Sender<u64>,
@@ -127,6 +129,7 @@ impl Portal {
                 jobs: jobs::Jobs::default(),
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
+                registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
                 rights_version: watch::channel(0).0,

@@ -6,7 +6,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use super::help;
-use crate::action::{account, catalogue, enter, event, group, host, job, key, role, session, totp, user, vm};
+use crate::action::{
+    account, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user, user_import,
+    vm,
+};
 use crate::error::{Code, Error, Result};
 use crate::model::text;
 
@@ -64,6 +67,9 @@ pub enum Command {
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
+    /// Invitations, by which people make themselves an account (for admins)
+    #[command(subcommand)]
+    Invite(InviteVerb),
     /// What accounts may do (for admins)
     #[command(subcommand)]
     Role(RoleVerb),
@@ -181,10 +187,24 @@ pub enum EventVerb {
 #[allow(missing_docs)]
 pub enum UserVerb {
     New(user::UserNew),
+    Import(user_import::UserImport),
     Ls(user::UserLs),
     Show(user::UserShow),
+    Set(user::UserSet),
+    Disable(user::UserDisable),
+    Enable(user::UserEnable),
+    PasswdReset(user::UserPasswdReset),
     #[command(name = "reset-2fa")]
     Reset2fa(user::UserReset2fa),
+    Rm(user::UserRm),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum InviteVerb {
+    New(invite::InviteNew),
+    Ls(invite::InviteLs),
+    Rm(invite::InviteRm),
 }
 
 #[derive(Debug, Subcommand)]

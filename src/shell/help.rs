@@ -113,9 +113,10 @@ mod tests {
     #[test]
     fn every_topic_there_is() {
         let all = overview();
-        for noun in
-            ["vm", "image", "plan", "job", "key", "account", "event", "user", "host", "whoami", "exit"]
-        {
+        for noun in [
+            "vm", "image", "plan", "job", "key", "account", "event", "user", "invite", "host", "whoami",
+            "exit",
+        ] {
             assert!(all.contains(noun), "{noun} is missing:\n{all}");
         }
         assert!(about(&words("vm new")).unwrap().contains("--image"));
@@ -140,7 +141,8 @@ mod tests {
         let said = match words.as_slice() {
             ["ssh", "alice@PORTAL", rest @ ..] => rest.join(" "),
             [
-                "vm" | "key" | "job" | "event" | "user" | "image" | "plan" | "host" | "account" | "session",
+                "vm" | "key" | "job" | "event" | "user" | "invite" | "role" | "group" | "image" | "plan"
+                | "host" | "account" | "session",
                 _,
                 ..,
             ] => piece.to_owned(),

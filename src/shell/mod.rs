@@ -8,6 +8,8 @@ mod follow;
 pub mod grammar;
 mod help;
 mod lines;
+mod newcomer;
+mod people;
 pub mod qr;
 mod render;
 mod run;
@@ -25,6 +27,7 @@ use crate::term::{Ended, Stdio};
 pub use ask::choose_password;
 pub use capture::{Kind, Said, capture, kind};
 pub use lines::{complete, interactive, piped};
+pub use newcomer::welcome;
 pub use render::{Render, table};
 pub use totp::enrol;
 

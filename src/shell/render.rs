@@ -43,7 +43,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Names and values, one a line.
-fn sheet(rows: &[(&str, String)]) -> String {
+pub(super) fn sheet(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
     let mut out = String::new();
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
@@ -52,7 +52,7 @@ fn sheet(rows: &[(&str, String)]) -> String {
     out
 }
 
-fn ago(t: Time) -> String {
+pub(super) fn ago(t: Time) -> String {
     format!("{} ago", span(Time::now().seconds_since(t)))
 }
 

@@ -2,12 +2,12 @@
 
 use super::grammar::{
     AccountVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb, RoleVerb,
-    SessionVerb, UserVerb, VmVerb,
+    SessionVerb, VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, help};
 use serde::Serialize;
 
-use crate::action::{account, enter, job, key, user, vm};
+use crate::action::{account, enter, job, key, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
@@ -61,6 +61,7 @@ impl Shell<'_> {
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
             Command::User(verb) => self.user(verb).await,
+            Command::Invite(verb) => self.invite(verb).await,
             Command::Role(verb) => self.role(verb).await,
             Command::Group(verb) => self.group(verb).await,
             Command::Host(HostVerb::Show(a)) => {
@@ -237,26 +238,6 @@ impl Shell<'_> {
         }
     }
 
-    async fn user(&mut self, verb: UserVerb) -> Result<Flow> {
-        match verb {
-            UserVerb::New(mut a) => {
-                if a.key.as_deref() == Some("-") {
-                    a = user::UserNew { key: Some(self.standard_input().await?), ..a };
-                }
-                let made = self.perform(a).await?;
-                self.answer(&made).await
-            }
-            UserVerb::Ls(a) => self.give(a).await,
-            UserVerb::Show(a) => self.give(a).await,
-            UserVerb::Reset2fa(a) => {
-                let name = a.name.clone();
-                self.perform(a).await?;
-                self.remark(&format!("{name} has no second factor any more.")).await;
-                if self.json { self.say("{}\n").await } else { Ok(DONE) }
-            }
-        }
-    }
-
     async fn role(&mut self, verb: RoleVerb) -> Result<Flow> {
         match verb {
             RoleVerb::Ls(a) => self.give(a).await,
@@ -295,7 +276,7 @@ impl Shell<'_> {
     }
 
     /// What has nothing to show but that it is done: `{}` for programs.
-    async fn done(&mut self, words: &str) -> Result<Flow> {
+    pub(super) async fn done(&mut self, words: &str) -> Result<Flow> {
         if self.json { self.say("{}\n").await } else { self.say(format!("{words}\n")).await }
     }
 
@@ -334,8 +315,14 @@ impl Shell<'_> {
         if self.json { self.say("{}\n").await } else { Ok(DONE) }
     }
 
-    /// Everything on standard input.
+    /// Everything on standard input, as text.
     pub(super) async fn standard_input(&mut self) -> Result<String> {
+        let all = self.standard_input_bytes().await?;
+        String::from_utf8(all).map_err(|_| Error::usage("Standard input is not UTF-8."))
+    }
+
+    /// Everything on standard input.
+    pub(super) async fn standard_input_bytes(&mut self) -> Result<Vec<u8>> {
         if self.input_is_commands {
             return Err(Error::usage("Standard input holds the commands here.")
                 .hint("Give the text itself, in quotes."));
@@ -352,10 +339,11 @@ impl Shell<'_> {
                 Input::Resize(_) | Input::Signal(_) => {}
             }
             if all.len() > LONGEST_INPUT {
-                return Err(Error::usage("There is too much on standard input."));
+                let most = crate::model::text::bytes(LONGEST_INPUT as u64);
+                return Err(Error::usage(format!("There is more than {most} on standard input.")));
             }
         }
-        String::from_utf8(all).map_err(|_| Error::usage("Standard input is not UTF-8."))
+        Ok(all)
     }
 
     /// Waits for a job that somebody else shows; its last state.

@@ -59,6 +59,14 @@ pub(super) struct Task {
     pub flow: Arc<Flow>,
 }
 
+/// What somebody is shown on a channel, until its end.
+pub(super) trait Face {
+    /// Whose connection it is.
+    fn session(&self) -> &Arc<Session>;
+    /// Shows it.
+    fn show(&self, stdio: &mut Stdio, what: Run, agent: bool) -> impl Future<Output = Ended> + Send;
+}
+
 /// What the client asked for before it asked for a face.
 #[derive(Default)]
 struct Wishes {
@@ -67,38 +75,68 @@ struct Wishes {
     agent: bool,
 }
 
+/// Carries a channel from its first request to its end.
+pub(super) async fn carry(shown: impl Face, channel: Channel<Msg>, handle: &Handle, flow: &Arc<Flow>) {
+    let (mut from, to) = channel.split();
+    let mut wishes = Wishes::default();
+    let Some(what) = wishes.wait(&mut from).await else {
+        let _ = to.close().await;
+        return;
+    };
+    let session = Arc::clone(shown.session());
+    let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
+    let announcements = session.listen();
+    let gone = CancellationToken::new();
+    let (intake, inbox) = flow.inbox(from, to.id().number());
+    let reading = tokio::spawn(read(intake, inbox, input, Arc::clone(&session), gone.clone().drop_guard()));
+    // Boxed: most of a session's memory is in here.
+    let face = Box::pin(async {
+        let ended = shown.show(&mut stdio, what, wishes.agent).await;
+        drop(stdio);
+        ended
+    });
+    // Nobody reads once the client has closed the channel: that ends the face too.
+    let writing = gone.run_until_cancelled(write(&to, output, announcements, &session));
+    let done = until_killed(&session, face, writing).await;
+    // With its reader gone, russh lets go what the client still sends; or
+    // the connection would wait for a channel that nobody reads.
+    reading.abort();
+    let Some(ended) = done else {
+        let _ = to.close().await;
+        return;
+    };
+    end(handle, &to, ended).await;
+}
+
+async fn end(handle: &Handle, to: &ChannelWriteHalf<Msg>, ended: Ended) {
+    match ended {
+        Ended::Status(status) => {
+            let _ = to.exit_status(status).await;
+        }
+        Ended::Signal { name, core_dumped, message } => {
+            let signal = Sig::Custom(name);
+            let _ =
+                handle.exit_signal_request(to.id(), signal, core_dumped, message, String::from("en")).await;
+        }
+    }
+    let _ = to.eof().await;
+    let _ = to.close().await;
+}
+
+impl Face for Task {
+    fn session(&self) -> &Arc<Session> {
+        self.who.session()
+    }
+
+    async fn show(&self, stdio: &mut Stdio, what: Run, agent: bool) -> Ended {
+        self.face(stdio, what, agent).await
+    }
+}
+
 impl Task {
     pub async fn run(self, channel: Channel<Msg>) {
-        let (mut from, to) = channel.split();
-        let mut wishes = Wishes::default();
-        let Some(what) = wishes.wait(&mut from).await else {
-            let _ = to.close().await;
-            return;
-        };
-        let session = Arc::clone(self.who.session());
-        let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
-        let announcements = session.listen();
-        let gone = CancellationToken::new();
-        let (intake, inbox) = self.flow.inbox(from, to.id().number());
-        let reading =
-            tokio::spawn(read(intake, inbox, input, Arc::clone(&session), gone.clone().drop_guard()));
-        // Boxed: most of a session's memory is in here.
-        let face = Box::pin(async {
-            let ended = self.face(&mut stdio, what, wishes.agent).await;
-            drop(stdio);
-            ended
-        });
-        // Nobody reads once the client has closed the channel: that ends the face too.
-        let writing = gone.run_until_cancelled(write(&to, output, announcements, &session));
-        let done = until_killed(&session, face, writing).await;
-        // With its reader gone, russh lets go what the client still sends; or
-        // the connection would wait for a channel that nobody reads.
-        reading.abort();
-        let Some(ended) = done else {
-            let _ = to.close().await;
-            return;
-        };
-        self.end(&to, ended).await;
+        let (handle, flow) = (self.handle.clone(), Arc::clone(&self.flow));
+        carry(self, channel, &handle, &flow).await;
     }
 
     /// Shows the person what they asked for, until its end.
@@ -174,23 +212,6 @@ impl Task {
     async fn still_must_enrol(&self) -> Result<bool> {
         let factor = self.portal.perform(&self.who, crate::action::totp::TotpShow {}).await?;
         Ok(factor.demanded && !factor.enabled)
-    }
-
-    async fn end(&self, to: &ChannelWriteHalf<Msg>, ended: Ended) {
-        match ended {
-            Ended::Status(status) => {
-                let _ = to.exit_status(status).await;
-            }
-            Ended::Signal { name, core_dumped, message } => {
-                let signal = Sig::Custom(name);
-                let _ = self
-                    .handle
-                    .exit_signal_request(to.id(), signal, core_dumped, message, String::from("en"))
-                    .await;
-            }
-        }
-        let _ = to.eof().await;
-        let _ = to.close().await;
     }
 }
 

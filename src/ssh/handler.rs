@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 use super::channel::{self, Route};
 use super::entry::Entry;
 use super::flow::Flow;
-use super::forward;
+use super::{forward, welcome};
 use crate::model::name::{UserName, VmRef};
-use crate::portal::auth::{Login, Verdict};
-use crate::portal::{Portal, Principal, Session};
+use crate::portal::auth::{Errand, Login, Newcomer, Verdict};
+use crate::portal::{Portal, Principal, Session, keys};
 
 /// Channels of one connection at once: OpenSSH's MaxSessions is 10, browsers
 /// behind `-D` want more.
@@ -46,6 +46,8 @@ pub(super) struct Connection {
     signed_in: watch::Sender<Option<Arc<Session>>>,
     /// Who signed in, and for what.
     admitted: Option<Admitted>,
+    /// Who was let in without an account: they have a welcome, and nothing else.
+    newcomer: Option<Arc<Newcomer>>,
     /// One permit a channel.
     channels: Arc<tokio::sync::Semaphore>,
     flow: Arc<Flow>,
@@ -78,16 +80,36 @@ impl Connection {
     ) -> Self {
         let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
         let login = portal.login(from);
-        Connection { portal, login, signed_in, admitted: None, channels, flow }
+        Connection { portal, login, signed_in, admitted: None, newcomer: None, channels, flow }
     }
 
     /// The account that is asked for. What cannot be a name is treated like a
-    /// name that nobody has: the same work, the same answer.
+    /// name that nobody has: the same work, the same answer. What stands after a `+`
+    /// may be a token, and is written down nowhere.
     fn account(login: &str) -> (String, Option<VmRef>) {
+        if let Some(errand) = Errand::of(login).filter(|e| *e != Errand::Register) {
+            return (errand.name().to_owned(), None);
+        }
         match split(login) {
             Some((user, vm)) => (user.to_string(), vm),
-            None => (format!("?{}", crate::model::text::short(login, 40)), None),
+            None => {
+                let (name, more) = login.split_once('+').map_or((login, ""), |(name, _)| (name, "+…"));
+                (format!("?{}{more}", crate::model::text::short(name, 40)), None)
+            }
         }
+    }
+
+    /// The errand of that login name, if it may be run.
+    async fn errand(&mut self, login: &str) -> Option<Errand> {
+        let errand = Errand::of(login)?;
+        self.login.welcomes(&errand).await.then_some(errand)
+    }
+
+    /// Lets somebody in for an errand.
+    async fn take_in(&mut self, errand: Errand, key: Option<&russh::keys::PublicKey>) -> Auth {
+        let key = key.and_then(|key| keys::parse_public(&key.to_openssh().ok()?).ok());
+        self.newcomer = self.login.come_in(errand, key).await;
+        if self.newcomer.is_some() { Auth::Accept } else { self.refuse(errand.name()) }
     }
 
     fn answer(&mut self, verdict: Verdict, login: &str) -> Auth {
@@ -131,10 +153,24 @@ impl Connection {
     }
 }
 
+/// Newcomers show a key that they have, or come without.
+fn ask_newcomer() -> Auth {
+    let methods = MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive][..]);
+    Auth::Reject { proceed_with_methods: Some(methods), partial_success: false }
+}
+
+/// Whether an account may have that key.
+fn is_good(key: &russh::keys::PublicKey) -> bool {
+    key.to_openssh().is_ok_and(|line| keys::parse_public(&line).is_ok())
+}
+
 /// However the connection ends, and if its client is gone before it hears that
 /// it was let in: the session ends with it.
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let Some(newcomer) = &self.newcomer {
+            self.portal.sessions().close(newcomer.session());
+        }
         if let Some(admitted) = &self.admitted {
             self.portal.sessions().close(admitted.who.session());
         }
@@ -152,7 +188,10 @@ impl Handler for Connection {
 
     async fn auth_none(&mut self, login: &str) -> Result<Auth, russh::Error> {
         self.not_over()?;
-        Ok(self.refuse(login))
+        match self.errand(login).await {
+            Some(_) => Ok(ask_newcomer()),
+            None => Ok(self.refuse(login)),
+        }
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, russh::Error> {
@@ -171,6 +210,10 @@ impl Handler for Connection {
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
         self.not_over()?;
+        // Newcomers without a key are asked nothing: their token is all there is.
+        if let Some(errand) = self.errand(login).await {
+            return Ok(self.take_in(errand, None).await);
+        }
         let Some(mut answers) = response else { return Ok(self.question(login)) };
         let said = answers.next().filter(|a| a.len() <= LONGEST_ANSWER).unwrap_or_default();
         // What is not UTF-8 is neither a code nor a password that was chosen here.
@@ -194,6 +237,10 @@ impl Handler for Connection {
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
         self.not_over()?;
+        if self.errand(login).await.is_some() {
+            let good = crate::algorithms::accepts_user_key(offer.algorithm) && is_good(offer.public_key);
+            return Ok(if good { Auth::Accept } else { ask_newcomer() });
+        }
         let (name, _) = Self::account(login);
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
         let good = crate::algorithms::accepts_user_key(offer.algorithm)
@@ -209,6 +256,9 @@ impl Handler for Connection {
         if !crate::algorithms::accepts_user_key(key.algorithm) {
             return Ok(self.refuse(login));
         }
+        if let Some(errand) = self.errand(login).await {
+            return Ok(self.take_in(errand, Some(key.public_key)).await);
+        }
         let (name, _) = Self::account(login);
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
         let verdict = self.login.key(&name, fingerprint).await;
@@ -223,6 +273,9 @@ impl Handler for Connection {
             }
             self.signed_in.send_replace(Some(Arc::clone(admitted.who.session())));
         }
+        if let Some(newcomer) = &self.newcomer {
+            self.signed_in.send_replace(Some(Arc::clone(newcomer.session())));
+        }
         Ok(())
     }
 
@@ -232,6 +285,15 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Russh,
     ) -> Result<(), russh::Error> {
+        if let Some(newcomer) = self.newcomer.clone() {
+            if !newcomer.begin() {
+                reply.reject(ChannelOpenFailure::ResourceShortage).await;
+                return Ok(());
+            }
+            reply.accept().await;
+            tokio::spawn(welcome::run(newcomer, channel, session.handle(), Arc::clone(&self.flow)));
+            return Ok(());
+        }
         let (Some(admitted), Ok(permit)) =
             (self.admitted.clone(), Arc::clone(&self.channels).try_acquire_owned())
         else {
@@ -387,5 +449,8 @@ mod tests {
             assert!(split(bad).is_none(), "{bad:?}");
         }
         assert!(Connection::account(&"x".repeat(100_000)).0.len() < 200);
+        for login in ["invite+5ecret", "reset+5ecret", "invit+5ecret", "Invite+5ecret", "x y+5ecret"] {
+            assert!(!Connection::account(login).0.contains("5ecret"), "{login}");
+        }
     }
 }

@@ -2,8 +2,10 @@
 //! total, and from one address (all of a /64 counts as one IPv6 address).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+
+use crate::model::address::network;
 
 /// Connections that have not signed in.
 #[derive(Debug)]
@@ -63,17 +65,6 @@ impl Drop for Startup {
                 now.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What counts as one address: whoever has an IPv6 address has a whole /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        },
     }
 }
 

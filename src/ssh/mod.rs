@@ -4,6 +4,7 @@
 //! server    accepts connections, bounds them, tells them when the portal stops
 //! login     who may come in (russh's authentication callbacks)
 //! channel   one task for each session channel: its requests, its bytes, its end
+//! welcome   the channel of those who come for an account or another password
 //! entry     the logins in a VM that a connection's channels use
 //! forward   jumps, forwards and agent connections: bytes between two ends
 //! flow      what channels have sent and nobody read yet, and their windows
@@ -21,5 +22,6 @@ mod handler;
 mod limits;
 mod server;
 mod stream;
+mod welcome;
 
 pub use server::Server;

@@ -134,6 +134,14 @@ fn refuse_cycle(t: &Transaction<'_>, outer: (i64, &GroupName), inner: (i64, &Mem
 }
 
 impl Store {
+    /// The number of the group of that name.
+    ///
+    /// # Errors
+    /// `group.not_found`
+    pub async fn group_number(&self, name: GroupName) -> Result<i64> {
+        self.read(move |c| group_id(c, &name)).await
+    }
+
     /// Every group, by name.
     pub async fn groups(&self) -> Result<Vec<Group>> {
         self.read(|c| {

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_job_steps.sql"),
     include_str!("../../migrations/0007_roles.sql"),
     include_str!("../../migrations/0008_second_factor.sql"),
+    include_str!("../../migrations/0009_invitations.sql"),
 ];
 
 /// The schema that this binary works with.

@@ -5,9 +5,11 @@
 mod damage;
 mod events;
 mod groups;
+mod invitations;
 mod jobs;
 mod meta;
 mod migrate;
+mod people;
 mod preferences;
 mod roles;
 mod sealed;
@@ -26,8 +28,10 @@ use crate::error::{Code, Error, Result};
 use crate::memory;
 
 pub use events::EventFilter;
+pub use invitations::{NewInvitation, NewReset, TokenHash};
 pub use jobs::JobDraft;
 pub use migrate::SCHEMA_VERSION;
+pub use people::{NewMember, UserChange};
 pub use sealed::{LABEL, Place};
 pub use second_factor::{HashedCode, Totp};
 pub use users::{Credentials, NewKey, NewUser};

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use super::users::by_id;
+use super::users::{by_id, keep_an_admin};
 use super::{Store, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::{Grant, Policy, Rights, Role, RoleName, Standing, Time, User};
@@ -30,6 +30,11 @@ fn role(c: &Connection, name: &RoleName) -> Result<(Rights, Policy)> {
     Ok((rights.unwrap_or_default(), policy))
 }
 
+/// What a role grants; none if there is no such role.
+pub(super) fn rights_of(c: &Connection, name: &RoleName) -> Result<Option<Rights>> {
+    exists(c, name)?.then(|| role(c, name).map(|(rights, _)| rights)).transpose()
+}
+
 /// An account with what it may do: by its own role, and by what it is granted beside.
 pub(super) fn standing_of(c: &Connection, user: User) -> Result<Standing> {
     let (mut rights, mut policy) = role(c, &user.role)?;
@@ -44,7 +49,7 @@ pub(super) fn standing_of(c: &Connection, user: User) -> Result<Standing> {
     Ok(Standing { user, rights, policy, second_factor, groups })
 }
 
-fn grants(c: &Connection, user_id: i64) -> Result<Vec<Grant>> {
+pub(super) fn grants(c: &Connection, user_id: i64) -> Result<Vec<Grant>> {
     let sql = "SELECT role, granted_at, granted_by, expires_at FROM role_grants
         WHERE user_id = ?1 AND (expires_at IS NULL OR expires_at > ?2) ORDER BY role";
     let mut statement = c.prepare_cached(sql)?;
@@ -153,8 +158,8 @@ impl Store {
     /// Changes a role by `set`, which sees it as it is and may refuse.
     ///
     /// # Errors
-    /// `role.not_found`; those of `set`.
-    pub async fn role_set<F>(&self, name: RoleName, set: F) -> Result<Role>
+    /// `role.not_found`; those of `set`; `account.last_admin`.
+    pub async fn role_set<F>(&self, name: RoleName, passwords: bool, set: F) -> Result<Role>
     where
         F: FnOnce(&mut Role) -> Result<()> + Send + 'static,
     {
@@ -162,7 +167,7 @@ impl Store {
             must_exist(t, &name)?;
             let mut role = whole(t, &name)?;
             set(&mut role)?;
-            put(t, &role)?;
+            keep_an_admin(t, passwords, |t| put(t, &role))?;
             Ok(role)
         })
         .await
@@ -190,8 +195,9 @@ impl Store {
     /// Grants a role beside an account's own, or until another time than before.
     ///
     /// # Errors
-    /// `role.not_found`; `quota` if the account has too many.
-    pub async fn role_grant(&self, user_id: i64, grant: Grant) -> Result<Vec<Grant>> {
+    /// `role.not_found`; `quota` if the account has too many; `account.last_admin` if
+    /// what the role demands would keep the last administrator out.
+    pub async fn role_grant(&self, user_id: i64, grant: Grant, passwords: bool) -> Result<Vec<Grant>> {
         self.write(move |t| {
             must_exist(t, &grant.role)?;
             let sql = "INSERT INTO role_grants (user_id, role, granted_at, granted_by, expires_at)
@@ -199,7 +205,8 @@ impl Store {
                     granted_at = excluded.granted_at, granted_by = excluded.granted_by,
                     expires_at = excluded.expires_at";
             let (at, until) = (grant.granted_at.millis(), grant.expires_at.map(Time::millis));
-            t.execute(sql, (user_id, grant.role.as_str(), at, &grant.granted_by, until))?;
+            let values = (user_id, grant.role.as_str(), at, &grant.granted_by, until);
+            keep_an_admin(t, passwords, |t| Ok(t.execute(sql, values)?))?;
             // What is over is forgotten when something new comes.
             let over = "DELETE FROM role_grants WHERE user_id = ?1 AND expires_at <= ?2 AND role <> ?3";
             t.execute(over, (user_id, Time::now().millis(), grant.role.as_str()))?;

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::roles::{must_exist, standing_of};
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
-use crate::model::{Event, EventDraft, RoleName, SshKey, Time, User};
+use crate::model::{Event, EventDraft, RoleName, SshKey, Standing, Time, User};
 
-const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
+pub(super) const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
 const KEY: &str = "id, user_id, algorithm, fingerprint, note, line, created_at, last_used_at";
 
 /// An account to be made.
@@ -44,9 +45,11 @@ pub struct Credentials {
     pub user: User,
     /// PHC string.
     pub password_hash: Option<String>,
+    /// Whether the account may sign in with its password, by itself and by its roles.
+    pub password_login: bool,
 }
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     let role: String = row.get(2)?;
     Ok(User {
         id: row.get(0)?,
@@ -88,6 +91,62 @@ fn insert_key(t: &rusqlite::Transaction<'_>, user_id: i64, new: &NewKey) -> Resu
     })
 }
 
+/// Makes an account, with its first key if it has one. Its number was nobody's before.
+pub(super) fn insert_user(t: &rusqlite::Transaction<'_>, new: &NewUser) -> Result<User> {
+    must_exist(t, &new.role)?;
+    let sql = format!(
+        "INSERT INTO users (id, name, role, password_hash, must_change_password, created_at)
+         VALUES (1 + max(coalesce((SELECT max(id) FROM users), 0),
+                         coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'highest_user'), 0)),
+                 ?1, ?2, ?3, ?4, ?5) RETURNING {USER}"
+    );
+    let values =
+        (&new.name, new.role.as_str(), &new.password_hash, new.must_change_password, Time::now().millis());
+    let made = t.query_row(&sql, values, user).map_err(|e| {
+        if is_duplicate(&e) {
+            Error::new(Code::Exists, format!("There is an account called “{}” already.", new.name))
+        } else {
+            e.into()
+        }
+    })?;
+    if let Some(key) = &new.key {
+        insert_key(t, made.id, key)?;
+    }
+    Ok(made)
+}
+
+/// Whether an administrator can sign in: `passwords` says whether they are taken at all.
+fn has_admin(t: &rusqlite::Transaction<'_>, passwords: bool) -> Result<bool> {
+    let sql = format!(
+        "SELECT {USER}, EXISTS (SELECT 1 FROM ssh_keys k WHERE k.user_id = u.id),
+            password_hash IS NOT NULL AND password_login
+         FROM users u WHERE enabled AND role = 'admin' ORDER BY 8 DESC, 9 DESC"
+    );
+    let mut statement = t.prepare_cached(&sql)?;
+    let mut rows = statement.query_map([], |r| Ok((user(r)?, r.get::<_, bool>(7)?, r.get::<_, bool>(8)?)))?;
+    rows.try_fold(false, |found, row| {
+        let (user, has_key, has_password) = row?;
+        Ok(found || has_key || (passwords && has_password && standing_of(t, user)?.policy.password_login))
+    })
+}
+
+/// Makes a change, unless it would take the last administrator's way in.
+///
+/// # Errors
+/// `account.last_admin`; those of the change.
+pub(super) fn keep_an_admin<T>(
+    t: &rusqlite::Transaction<'_>,
+    passwords: bool,
+    change: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    let before = has_admin(t, passwords)?;
+    let done = change(t)?;
+    if before && !has_admin(t, passwords)? {
+        return Err(Error::new(Code::LastAdmin, "Then no administrator could sign in any more."));
+    }
+    Ok(done)
+}
+
 /// The account of that number.
 pub(super) fn by_id(c: &Connection, id: i64) -> Result<Option<User>> {
     let sql = format!("SELECT {USER} FROM users WHERE id = ?1");
@@ -100,32 +159,7 @@ impl Store {
     /// # Errors
     /// `exists` if the name is taken.
     pub async fn user_insert(&self, new: NewUser) -> Result<User> {
-        self.write(move |t| {
-            super::roles::must_exist(t, &new.role)?;
-            let sql = format!(
-                "INSERT INTO users (name, role, password_hash, must_change_password, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5) RETURNING {USER}"
-            );
-            let values = (
-                &new.name,
-                new.role.as_str(),
-                &new.password_hash,
-                new.must_change_password,
-                Time::now().millis(),
-            );
-            let made = t.query_row(&sql, values, user).map_err(|e| {
-                if is_duplicate(&e) {
-                    Error::new(Code::Exists, format!("There is an account called “{}” already.", new.name))
-                } else {
-                    e.into()
-                }
-            })?;
-            if let Some(key) = &new.key {
-                insert_key(t, made.id, key)?;
-            }
-            Ok(made)
-        })
-        .await
+        self.write(move |t| insert_user(t, &new)).await
     }
 
     /// The account of that number.
@@ -141,12 +175,14 @@ impl Store {
     /// The account of that name, with what its login is checked against.
     pub async fn credentials(&self, name: String) -> Result<Option<Credentials>> {
         self.read(move |c| {
-            let sql = format!("SELECT {USER}, password_hash FROM users WHERE name = ?1");
+            let sql = format!("SELECT {USER}, password_hash, password_login FROM users WHERE name = ?1");
             let found = c
                 .prepare_cached(&sql)?
-                .query_row([name], |r| Ok(Credentials { user: user(r)?, password_hash: r.get(7)? }))
+                .query_row([name], |r| Ok((user(r)?, r.get(7)?, r.get::<_, bool>(8)?)))
                 .optional()?;
-            Ok(found)
+            let Some((user, password_hash, own)) = found else { return Ok(None) };
+            let Standing { user, policy, .. } = standing_of(c, user)?;
+            Ok(Some(Credentials { user, password_hash, password_login: own && policy.password_login }))
         })
         .await
     }
@@ -165,11 +201,23 @@ impl Store {
         self.read(|c| Ok(c.query_row("SELECT count(*) FROM users", [], |r| r.get(0))?)).await
     }
 
-    /// Gives the account another password hash.
+    /// Gives the account a newer hash of the password that it has, if it has it still.
+    pub async fn rehash(&self, user_id: i64, old: String, new: String) -> Result<()> {
+        self.write(move |t| {
+            let sql = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+            t.execute(sql, (user_id, old, new))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives the account another password hash. Whoever was given a token to choose
+    /// one does not need it any more.
     pub async fn set_password(&self, user_id: i64, hash: String, must_change: bool) -> Result<()> {
         self.write(move |t| {
             let sql = "UPDATE users SET password_hash = ?2, must_change_password = ?3 WHERE id = ?1";
             t.execute(sql, (user_id, hash, must_change))?;
+            t.execute("DELETE FROM password_resets WHERE user_id = ?1", [user_id])?;
             Ok(())
         })
         .await
@@ -177,10 +225,17 @@ impl Store {
 
     /// Writes down that the account signed in, and with which key, with the
     /// event of that: both or neither.
+    ///
+    /// # Errors
+    /// `forbidden` if the account was disabled or removed a moment ago: whoever does
+    /// that ends the sessions that there are after it.
     pub async fn login_insert(&self, draft: EventDraft, user_id: i64, key_id: Option<i64>) -> Result<Event> {
         self.write(move |t| {
             let now = Time::now().millis();
-            t.execute("UPDATE users SET last_login_at = ?2 WHERE id = ?1", (user_id, now))?;
+            let sql = "UPDATE users SET last_login_at = ?2 WHERE id = ?1 AND enabled";
+            if t.execute(sql, (user_id, now))? == 0 {
+                return Err(Error::new(Code::Forbidden, "This account is disabled."));
+            }
             t.execute("UPDATE ssh_keys SET last_used_at = ?2 WHERE id = ?1", (key_id, now))?;
             super::events::insert(t, &draft, None)
         })
@@ -242,10 +297,17 @@ impl Store {
         .await
     }
 
-    /// Removes a key from the account; true if it was there.
-    pub async fn key_delete(&self, user_id: i64, key_id: i64) -> Result<bool> {
+    /// Removes a key from the account; true if it was there. `passwords`: whether they
+    /// are taken.
+    ///
+    /// # Errors
+    /// `account.last_admin` if it is the last way in of the last administrator.
+    pub async fn key_delete(&self, user_id: i64, key_id: i64, passwords: bool) -> Result<bool> {
         self.write(move |t| {
-            Ok(t.execute("DELETE FROM ssh_keys WHERE user_id = ?1 AND id = ?2", (user_id, key_id))? == 1)
+            keep_an_admin(t, passwords, |t| {
+                let sql = "DELETE FROM ssh_keys WHERE user_id = ?1 AND id = ?2";
+                Ok(t.execute(sql, (user_id, key_id))? == 1)
+            })
         })
         .await
     }

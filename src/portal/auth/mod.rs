@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! password   what may be chosen, how it is kept and checked
+//! newcomer   those who come for an account, or for another password
 //! factor     the second one: set up, asked for, answered
 //! totp       codes that change with time
 //! ```
@@ -12,6 +13,7 @@
 //! the account enabled, how many connections has it) is asked there and nowhere else.
 
 mod factor;
+mod newcomer;
 mod password;
 mod totp;
 
@@ -27,6 +29,7 @@ use crate::model::{Category, EventDraft, Outcome, Severity, User};
 
 pub(super) use factor::WrongCodes;
 pub use factor::{Factor, NewTotp};
+pub use newcomer::{Errand, MOST_TRIES, Newcomer, Promise, Registrations, Ticket};
 pub use password::{
     LONGEST_PASSWORD, SHORTEST_PASSWORD, check_new_password, hash_password, one_time_password,
 };
@@ -42,6 +45,8 @@ pub struct Login {
     portal: Portal,
     from: IpAddr,
     passwords: u32,
+    /// Somebody's errand was refused, and that is written down.
+    turned_away: bool,
     codes: u32,
     /// What was shown, and still wants a code.
     pending: Option<Proof>,
@@ -79,7 +84,8 @@ struct Proof {
 impl Portal {
     /// A connection from there, that has shown nothing yet.
     pub fn login(&self, from: IpAddr) -> Login {
-        Login { portal: self.clone(), from, passwords: 0, codes: 0, pending: None }
+        let portal = self.clone();
+        Login { portal, from, passwords: 0, turned_away: false, codes: 0, pending: None }
     }
 }
 
@@ -111,7 +117,7 @@ impl Login {
         }
         self.passwords += 1;
         self.turn_to(name);
-        match self.portal.check_password(name, password).await {
+        match self.portal.check_login(name, password).await {
             Ok(Some(user)) => self.proven(Proof { user, method: "password", key_id: None }).await,
             Ok(None) => self.refuse(name, "password").await,
             Err(e) => {

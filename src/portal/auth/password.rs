@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Error, Result};
 use crate::model::User;
 use crate::portal::Portal;
+use crate::store::Credentials;
 
 /// Argon2id's cost: the second choice of RFC 9106 §4 scaled to about 50 ms on
 /// one core of a present machine: 32 MiB, 3 passes, 1 lane.
@@ -20,6 +21,9 @@ const PASSES: u32 = 3;
 pub const LONGEST_PASSWORD: usize = 1024;
 /// The shortest that may be chosen, characters (NIST SP 800-63B §3.1.1.2 asks for 8 at least).
 pub const SHORTEST_PASSWORD: usize = 10;
+
+/// More than 10⁸ guesses: years of a core, at the cost of a hash.
+const HARD_ENOUGH: zxcvbn::Score = zxcvbn::Score::Three;
 
 fn argon2() -> Result<Argon2<'static>> {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(Error::internal)?;
@@ -37,7 +41,10 @@ fn verify_password(password: &str, hash: &str) -> bool {
     argon2().is_ok_and(|a| a.verify_password(password.as_bytes(), &parsed).is_ok())
 }
 
-/// Whether a password may be chosen.
+/// Whether a password may be chosen. No classes of characters are asked for: what
+/// counts is how many guesses it stands, by lists of words, names, keyboards, dates.
+/// Reads those lists at first, and takes up to some milliseconds: call it off the
+/// async workers.
 ///
 /// # Errors
 /// `account.password`, saying why not.
@@ -49,13 +56,14 @@ pub fn check_new_password(password: &str, user_name: &str) -> Result<()> {
     if password.len() > LONGEST_PASSWORD {
         return bad(format!("A password has at most {LONGEST_PASSWORD} bytes."));
     }
-    let lower = password.to_lowercase();
-    let repeated = password.chars().collect::<std::collections::HashSet<_>>().len() < 4;
-    if repeated || lower.contains(user_name) || lower.contains("password") || lower.starts_with("1234567890")
-    {
-        return bad(String::from("That password is too easy to guess."));
+    let guessed = zxcvbn::zxcvbn(password, &[user_name, "twarga"]);
+    if guessed.score() >= HARD_ENOUGH {
+        return Ok(());
     }
-    Ok(())
+    let why = guessed.feedback().and_then(zxcvbn::feedback::Feedback::warning);
+    let why = why.map(|w| format!(" {w}")).unwrap_or_default();
+    let e = Error::new(Code::BadPassword, format!("That password is too easy to guess.{why}"));
+    Err(e.hint("A few words that do not belong together are hard to guess and easy to keep."))
 }
 
 /// A password of 80 random bits, easy to read aloud: `kfbq-7w2m-…`.
@@ -73,30 +81,78 @@ pub fn one_time_password() -> Zeroizing<String> {
     text
 }
 
+/// Whether a hash was made at another cost than hashes are made at now.
+fn is_of_old(hash: &str) -> bool {
+    let Ok(parsed) = PasswordHash::new(hash) else { return false };
+    let now = Params::new(MEMORY_KIB, PASSES, 1, None);
+    let same = parsed.algorithm.as_str() == Algorithm::Argon2id.as_str()
+        && parsed.version == Some(Version::V0x13.into())
+        && Params::try_from(&parsed).is_ok_and(|p| {
+            now.is_ok_and(|n| (p.m_cost(), p.t_cost(), p.p_cost()) == (n.m_cost(), n.t_cost(), n.p_cost()))
+        });
+    !same
+}
+
 impl Portal {
     /// The account, if the password is its own. Costs the same for every name.
     pub async fn check_password(&self, name: &str, password: Zeroizing<String>) -> Result<Option<User>> {
+        Ok(self.credentials_for(name, password).await?.map(|c| c.user))
+    }
+
+    /// The same for signing in, which an account may be kept from doing by a
+    /// password: with the same answer, after the same work.
+    pub(super) async fn check_login(&self, name: &str, password: Zeroizing<String>) -> Result<Option<User>> {
+        let found = self.credentials_for(name, password.clone()).await?;
+        let Some(c) = found.filter(|c| c.password_login) else { return Ok(None) };
+        if let Some(old) = c.password_hash.filter(|hash| is_of_old(hash)) {
+            tokio::spawn(self.clone().rehash(c.user.id, old, password));
+        }
+        Ok(Some(c.user))
+    }
+
+    async fn credentials_for(&self, name: &str, password: Zeroizing<String>) -> Result<Option<Credentials>> {
         let found = self.store().credentials(name.to_owned()).await?;
         let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
         let decoy = self.inner.decoy_hash.clone();
         tokio::task::spawn_blocking(move || {
-            let (user, hash) = match found {
-                Some(c) => (Some(c.user), c.password_hash),
-                None => (None, None),
-            };
+            let hash = found.as_ref().and_then(|c| c.password_hash.as_deref());
             let known = hash.is_some();
             let too_long = password.len() > LONGEST_PASSWORD;
             let tried = if too_long { "" } else { password.as_str() };
-            let right = verify_password(tried, hash.as_deref().unwrap_or(&decoy));
-            Ok(user.filter(|u| u.enabled && known && right && !too_long))
+            let right = verify_password(tried, hash.unwrap_or(&decoy));
+            Ok(found.filter(|c| c.user.enabled && known && right && !too_long))
         })
         .await?
+    }
+
+    /// Hashes a password at today's cost, when somebody has just signed in with it.
+    async fn rehash(self, user_id: i64, old: String, password: Zeroizing<String>) {
+        let done = match self.hash(password).await {
+            Ok(new) => self.store().rehash(user_id, old, new).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = done {
+            tracing::warn!(error = %e, user_id, "a password is kept at its old cost");
+        }
     }
 
     /// Hashes a password, within the limit of hashes at once.
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<String> {
         let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || hash_password(&password)).await?
+    }
+
+    /// The hash of a password that may be chosen.
+    ///
+    /// # Errors
+    /// Those of [`check_new_password`].
+    pub async fn hash_new(&self, password: Zeroizing<String>, user_name: &str) -> Result<String> {
+        let name = user_name.to_owned();
+        let checked = tokio::task::spawn_blocking(move || {
+            check_new_password(&password, &name)?;
+            Ok::<_, Error>(password)
+        });
+        self.hash(checked.await??).await
     }
 }
 
@@ -115,10 +171,33 @@ mod tests {
 
     #[test]
     fn passwords_that_may_not_be_chosen() {
-        for bad in ["short", "aaaaaaaaaaaaaaa", "alice-alice-1", "mypassword1", &"x1y2".repeat(400)] {
-            assert!(check_new_password(bad, "alice").is_err(), "{bad}");
+        let long = "x1y2".repeat(400);
+        let guessed = [
+            "aaaaaaaaaaaaaaa",
+            "alice-alice-1",
+            "mypassword1",
+            "Passw0rd123!",
+            "qwertyuiop[]",
+            "Summer2024!",
+        ];
+        for bad in ["", "short", "\u{1f98a}\u{1f98a}", &long].into_iter().chain(guessed) {
+            let e = check_new_password(bad, "alice").unwrap_err();
+            assert_eq!(e.code, Code::BadPassword);
+            assert!(bad.is_empty() || !e.to_string().contains(bad), "{e}");
         }
-        assert!(check_new_password("seven brown foxes", "alice").is_ok());
+        for good in ["seven brown foxes", "alle meine entchen schwimmen", "日本語の長い合い言葉です"]
+        {
+            assert!(check_new_password(good, "alice").is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn hashes_of_another_cost_are_known() {
+        assert!(!is_of_old(&hash_password("correct horse").unwrap()));
+        let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
+        let old = cheap.hash_password(b"correct horse").unwrap().to_string();
+        assert!(is_of_old(&old) && verify_password("correct horse", &old));
+        assert!(!is_of_old("nonsense"));
     }
 
     #[test]

@@ -267,7 +267,7 @@ pub async fn give(portal: &Portal, name: &str) -> String {
     store.set_password(id, hash, false).await.unwrap();
     let (_, line) = twarga::portal::keys::new_pair().unwrap();
     let key = twarga::portal::keys::parse_public(&line).unwrap();
-    store.key_insert(id, key, 100).await.unwrap().fingerprint
+    store.keys_insert(id, vec![key], 100).await.unwrap().remove(0).fingerprint
 }
 
 /// The folder of the images that tests boot: `$TWARGA_IMAGES`, else what

@@ -64,6 +64,7 @@ impl Action for Whoami {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const READS: bool = true;
     const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
@@ -81,6 +82,7 @@ impl Action for AccountShow {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const READS: bool = true;
     const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
@@ -140,6 +142,7 @@ impl Action for AccountPrefs {
     const NAME: &'static str = "account.prefs";
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Configuration;
+    const READS: bool = true;
     type Output = Preferences;
 
     async fn run(self, cx: &Cx) -> Result<Preferences> {

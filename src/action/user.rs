@@ -60,6 +60,7 @@ impl Action for UserNew {
         let name = self.name.for_new()?;
         cx.portal.may_give(cx, &self.role).await?;
         let key = self.key.as_deref().map(keys::parse_public).transpose()?;
+        key.iter().try_for_each(|key| cx.portal.check_key(key))?;
         let password = key.is_none().then(auth::one_time_password);
         let password_hash = match &password {
             Some(p) => Some(cx.portal.hash(p.clone()).await?),
@@ -152,7 +153,6 @@ impl Action for UserDisable {
     async fn run(self, cx: &Cx) -> Result<User> {
         let user = change(cx, UserChange { enabled: Some(false), ..UserChange::default() }).await?;
         cx.portal.end_sessions_of(user.id);
-        cx.portal.rights_changed();
         Ok(user)
     }
 }
@@ -221,7 +221,6 @@ impl Action for UserSet {
             must_change: self.must_change,
         };
         let user = change(cx, wanted).await?;
-        cx.portal.rights_changed();
         person(cx, user.id).await
     }
 }

@@ -13,7 +13,7 @@ use crate::model::name::{VmRef, check_tags};
 use crate::model::plan::LEAST;
 use crate::model::{Category, Job, Permission, Reach, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
-use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
+use crate::portal::{Action, Cx, Licence, Portal, Principal, Target, VmSample};
 
 /// The longest user data that is taken, bytes: the seed's volume holds 1 MiB.
 pub const LONGEST_USER_DATA: usize = 256 * 1024;
@@ -170,11 +170,13 @@ impl Action for VmLs {
     const NAME: &'static str = "vm.ls";
     const PERMISSION: Permission = Permission::VmRead;
     const CATEGORY: Category = Category::Configuration;
+    const MINDS_LIMITS: bool = true;
     type Output = Vec<Vm>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Vm>> {
         let reach = cx.reach(self.all);
         let mut vms = cx.portal.store().vms(reach).await?;
+        vms.retain(|vm| cx.may_see(vm));
         vms.retain(|vm| {
             self.tag.as_ref().is_none_or(|t| vm.tags.contains(t))
                 && self.state.as_ref().is_none_or(|s| vm.state.as_str() == s)
@@ -194,7 +196,9 @@ pub struct VmFollow {
 #[derive(Debug)]
 pub struct VmFeed {
     portal: Portal,
+    who: Principal,
     reach: Reach,
+    licence: Licence,
     changes: tokio::sync::watch::Receiver<u64>,
     samples: tokio::sync::watch::Receiver<Arc<std::collections::HashMap<uuid::Uuid, VmSample>>>,
     fresh: bool,
@@ -202,20 +206,26 @@ pub struct VmFeed {
 
 impl VmFeed {
     /// The list: at once the first time, then when something has changed. An
-    /// error means that the portal is shutting down or its database is gone.
+    /// error means that the portal is shutting down, its database is gone, or these
+    /// may not be followed any more.
     pub async fn next(&mut self) -> Result<Vec<(Vm, Option<VmSample>)>> {
-        if !std::mem::take(&mut self.fresh) {
+        if !self.fresh {
             let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
             tokio::select! {
                 changed = self.changes.changed() => changed.map_err(gone)?,
                 changed = self.samples.changed() => changed.map_err(gone)?,
+                renewed = self.licence.renewed() => renewed?,
             }
+            // Nothing is lost if this is dropped before it ends.
+            self.fresh = true;
         }
+        self.licence.check().await?;
         self.changes.mark_unchanged();
         let samples = Arc::clone(&self.samples.borrow_and_update());
         let vms = self.portal.store().vms(self.reach).await?;
-        Ok(vms
-            .into_iter()
+        self.fresh = false;
+        let seen = vms.into_iter().filter(|vm| self.who.limits().sees(vm));
+        Ok(seen
             .map(|vm| {
                 let s = samples.get(&vm.uuid).copied();
                 (vm, s)
@@ -228,13 +238,16 @@ impl Action for VmFollow {
     const NAME: &'static str = "vm.follow";
     const PERMISSION: Permission = Permission::VmRead;
     const CATEGORY: Category = Category::Configuration;
+    const MINDS_LIMITS: bool = true;
     type Output = VmFeed;
 
     async fn run(self, cx: &Cx) -> Result<VmFeed> {
         let reach = cx.reach(self.all);
         Ok(VmFeed {
             portal: cx.portal.clone(),
+            who: cx.who.clone(),
             reach,
+            licence: cx.licence::<Self>(),
             changes: cx.portal.changes(),
             samples: cx.portal.vm_samples(),
             fresh: true,

@@ -61,7 +61,7 @@ impl Permission {
     }
 
     /// Whether it changes nothing: what a read-only key may still do.
-    pub fn reads(self) -> bool {
+    pub const fn reads(self) -> bool {
         use Permission as P;
         match self {
             P::CatalogueRead | P::VmRead | P::EventRead | P::SessionRead => true,

@@ -13,8 +13,16 @@ pub struct SessionInfo {
     pub user: String,
     /// From where.
     pub source_ip: String,
+    /// How they proved who they are: `password`, `publickey`, …
+    pub method: String,
+    /// Which way in: `portal`, `vm web1` straight into one, `jump` only through.
+    pub route: String,
+    /// The VMs that they are in now.
+    pub vms: Vec<String>,
     /// Since when.
     pub signed_in_at: Time,
+    /// When it ends by itself; none: when they leave.
+    pub ends_at: Option<Time>,
     /// Seconds since the last input.
     pub idle_s: u64,
     /// Bytes from the person.
@@ -23,4 +31,52 @@ pub struct SessionInfo {
     pub bytes_out: u64,
     /// The session that asks.
     pub current: bool,
+}
+
+/// A login before this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastLogin {
+    /// When.
+    pub at: Time,
+    /// From which address.
+    pub from: String,
+}
+
+/// What somebody showed to be let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The account's password, or what stands for one.
+    Password,
+    /// A key of the account's, by its number.
+    Key(i64),
+    /// A certificate.
+    Certificate {
+        /// Who signed it: the authority's number.
+        authority: i64,
+        /// Its number among those.
+        serial: u64,
+        /// What it says that it is for.
+        key_id: String,
+    },
+}
+
+impl Credential {
+    /// The number of the account's key, if it is one.
+    pub fn key(&self) -> Option<i64> {
+        match self {
+            Credential::Key(id) => Some(*id),
+            Credential::Password | Credential::Certificate { .. } => None,
+        }
+    }
+
+    /// Whether it is a certificate by that authority; with `word`, the one of that
+    /// serial number or key id.
+    pub fn is_by(&self, signer: i64, word: Option<&str>) -> bool {
+        match self {
+            Credential::Certificate { authority, serial, key_id } => {
+                *authority == signer && word.is_none_or(|w| w == key_id || w == serial.to_string())
+            }
+            Credential::Password | Credential::Key(_) => false,
+        }
+    }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::principal::Principal;
-use super::{Portal, Session};
+use super::{Portal, Session, limits};
 use crate::error::{Code, Error, Result};
 use crate::model::group::Level;
 use crate::model::name::{UserName, VmRef};
@@ -32,6 +33,13 @@ pub trait Action: Serialize + Send + Sync + 'static {
     const CATEGORY: Category;
     /// May be done by somebody who has yet to choose a password.
     const BEFORE_PASSWORD: bool = false;
+    /// Afterwards somebody's rights may be others: whoever is here by them is looked at again.
+    const CHANGES_RIGHTS: bool = matches!(Self::PERMISSION, Permission::UserWrite);
+    /// It changes nothing.
+    const READS: bool = Self::PERMISSION.reads();
+    /// What it gives is no more than [`Cx::may_see`] lets through, so that a key for a
+    /// few VMs may ask for it.
+    const MINDS_LIMITS: bool = false;
     /// May be done by somebody who has yet to set up a second factor that is demanded.
     const BEFORE_FACTOR: bool = false;
     /// What comes of it.
@@ -94,6 +102,8 @@ pub struct Cx {
     pub scope: Scope,
     /// Everything that they may do, at this moment.
     pub rights: Rights,
+    /// Changes of anybody's rights since they were looked at for this.
+    pub(super) changes: watch::Receiver<u64>,
     subject: Subject,
 }
 
@@ -139,6 +149,11 @@ impl Cx {
                 Err(Error::internal("an action without its session"))
             }
         }
+    }
+
+    /// Whether the asker's key lets that VM be seen.
+    pub fn may_see(&self, vm: &Vm) -> bool {
+        limits::sees_vm(&self.who, vm)
     }
 
     /// Which rows of a list the asker gets: their own, or all that they may see.
@@ -206,6 +221,9 @@ impl Portal {
         let message = format!("{} asked for {}.", who.name(), A::NAME);
         let attempt = self.record(draft(Outcome::Unknown, Severity::Info, message), None).await?;
         let result = self.admit_and_run(&who, action, &target).await;
+        if A::CHANGES_RIGHTS {
+            self.rights_changed();
+        }
         let (outcome, severity, message) = match &result {
             Ok(_) => (Outcome::Success, Severity::Info, format!("{} did {}.", who.name(), A::NAME)),
             Err(e) => (Outcome::Failure, severity_of(e.code), e.message.clone()),
@@ -243,11 +261,14 @@ impl Portal {
         action: A,
         target: &Target,
     ) -> Result<A::Output> {
+        let changes = self.rights_changes();
         let standing = self.standing_now::<A>(who).await?;
-        let asked = Asked { who, permission: A::PERMISSION, scope: standing.rights.scope(A::PERMISSION) };
+        limits::may_ask::<A>(who, target)?;
+        let scope = standing.rights.scope(A::PERMISSION);
+        let asked = Asked { who, action: A::NAME, permission: A::PERMISSION, scope };
         let subject = self.resolve(&asked, target).await?;
-        let scope = asked.scope;
-        let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights: standing.rights, subject };
+        let rights = standing.rights;
+        let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights, changes, subject };
         action.run(&cx).await
     }
 
@@ -284,7 +305,8 @@ impl Portal {
             Target::Job(id) => {
                 let not_found = || Error::new(Code::JobNotFound, format!("No job {id}."));
                 let job = self.store().job(*id).await?.ok_or_else(not_found)?;
-                match asked.reaches(job.owner_id) || self.is_shared(asked, job.vm_id).await? {
+                let theirs = asked.reaches(job.owner_id) || self.is_shared(asked, job.vm_id).await?;
+                match theirs && limits::sees_job(asked.who, asked.action, &job) {
                     true => Subject::Job(job),
                     false => return Err(not_found()),
                 }
@@ -305,9 +327,21 @@ impl Portal {
         })
     }
 
+    /// Whether somebody of that standing may be inside a VM.
+    pub(super) async fn may_enter(&self, who: &Principal, standing: &Standing, vm: &Vm) -> Result<bool> {
+        let permission = Permission::VmEnter;
+        let scope = standing.rights.scope(permission);
+        let asked = Asked { who, action: "vm.ssh", permission, scope };
+        if scope == Scope::None || standing.user.must_change_password || !limits::sees_vm(who, vm) {
+            return Ok(false);
+        }
+        Ok(asked.reaches(vm.owner_id) || self.is_shared(&asked, Some(vm.id)).await?)
+    }
+
     async fn resolve_vm(&self, asked: &Asked<'_>, name: &VmRef) -> Result<Vm> {
         let owner = name.owner.as_ref().map_or(asked.who.name(), UserName::as_str).to_owned();
         if let Some(vm) = self.store().vm_by_name(owner, name.name.to_string()).await?
+            && limits::sees_vm(asked.who, &vm)
             && (asked.reaches(vm.owner_id) || self.is_shared(asked, Some(vm.id)).await?)
         {
             return Ok(vm);
@@ -332,6 +366,7 @@ impl Portal {
 /// What somebody wants of a row.
 struct Asked<'a> {
     who: &'a Principal,
+    action: &'static str,
     permission: Permission,
     scope: Scope,
 }

@@ -9,7 +9,7 @@ use super::editor::{Editor, Step};
 use super::{DONE, Flow, Shell, grammar, help};
 use crate::action::vm::VmLs;
 use crate::error::Error;
-use crate::portal::{Portal, Principal};
+use crate::portal::{Action, Portal, Principal};
 use crate::term::keys::{Event, Keys};
 use crate::term::{Ended, Input, Stdio};
 
@@ -90,7 +90,12 @@ impl Lines {
 
 /// Reads commands from a person at a terminal until they leave.
 pub async fn interactive(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Ended {
-    let hello = format!("Twarga, signed in as {}. `help` lists the commands, `exit` leaves.\n", who.name());
+    let mut hello =
+        format!("Twarga, signed in as {}. `help` lists the commands, `exit` leaves.\n", who.name());
+    for line in portal.greeting(who) {
+        hello.push_str(&line);
+        hello.push('\n');
+    }
     let _ = stdio.writer.out(hello).await;
     let mut shell = Shell { portal, who, stdio, input_is_commands: false, json: false };
     let mut editor = Editor::new("twarga> ");
@@ -132,6 +137,9 @@ impl Shell<'_> {
 
     /// What completion offers as names; nothing if they cannot be had.
     async fn vm_names(&mut self) -> Vec<String> {
+        if !self.who.limits().covers(VmLs::NAME) {
+            return Vec::new();
+        }
         let list = self.portal.perform(self.who, VmLs { all: false, tag: None, state: None }).await;
         list.map(|vms| vms.into_iter().map(|vm| vm.name).collect()).unwrap_or_default()
     }

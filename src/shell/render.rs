@@ -12,8 +12,8 @@ use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
-    Event, Grant, Image, Job, Permission, Plan, Preferences, Published, Role, Scope, SessionInfo, Setting,
-    SshKey, Time, User, Vm, VmState,
+    Authorities, Authority, Ban, Event, Grant, Image, Job, Permission, Plan, Preferences, Published,
+    Revocation, Role, Scope, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
 };
 
 /// Something that people can read.
@@ -237,20 +237,66 @@ impl Render for Vec<SessionInfo> {
                 s.id.clone(),
                 s.user.clone(),
                 s.source_ip.clone(),
+                s.method.clone(),
+                s.route.clone(),
                 ago(s.signed_in_at),
                 span(s.idle_s),
                 format!("{} in, {} out", bytes(s.bytes_in), bytes(s.bytes_out)),
+                s.vms.join(" "),
                 if s.current { String::from("this one") } else { String::new() },
             ]
         };
-        let head = ["ID", "USER", "FROM", "SINCE", "IDLE", "BYTES", ""];
+        let head = ["ID", "USER", "FROM", "BY", "TO", "SINCE", "IDLE", "BYTES", "IN", ""];
         table(&head, &self.iter().map(row).collect::<Vec<_>>())
     }
 }
 
 impl Render for SessionInfo {
     fn text(&self) -> String {
-        format!("The session {} of {} is ended.\n", self.id, self.user)
+        sheet(&[
+            ("session", format!("{}{}", self.id, if self.current { " (this one)" } else { "" })),
+            ("user", self.user.clone()),
+            ("from", self.source_ip.clone()),
+            ("by", self.method.clone()),
+            ("to", self.route.clone()),
+            ("in", self.vms.join(", ")),
+            ("since", format!("{} ({})", self.signed_in_at, ago(self.signed_in_at))),
+            ("ends", self.ends_at.map(|at| at.to_string()).unwrap_or_default()),
+            ("idle", span(self.idle_s)),
+            ("bytes", format!("{} in, {} out", bytes(self.bytes_in), bytes(self.bytes_out))),
+        ])
+    }
+}
+
+impl Render for Vec<Ban> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("Nobody is banned.\n");
+        }
+        let row = |b: &Ban| {
+            vec![
+                b.network.to_string(),
+                ago(b.since),
+                b.until.map_or_else(|| String::from("forever"), |until| until.to_string()),
+                if b.strikes > 0 { b.strikes.to_string() } else { String::new() },
+                b.by.clone().unwrap_or_else(|| String::from("the guard")),
+                short(&b.note, 60),
+            ]
+        };
+        let head = ["ADDRESSES", "SINCE", "UNTIL", "TIMES", "BY", "WHY"];
+        table(&head, &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Ban {
+    fn text(&self) -> String {
+        sheet(&[
+            ("addresses", self.network.to_string()),
+            ("since", self.since.to_string()),
+            ("until", self.until.map_or_else(|| String::from("forever"), |until| until.to_string())),
+            ("by", self.by.clone().unwrap_or_else(|| String::from("the guard"))),
+            ("why", self.note.clone()),
+        ])
     }
 }
 
@@ -267,16 +313,68 @@ impl Render for Vec<SshKey> {
                 k.algorithm.clone(),
                 k.fingerprint.clone(),
                 k.last_used_at.map_or_else(|| String::from("never"), ago),
+                k.last_used_from.clone().unwrap_or_else(|| String::from("-")),
                 k.note.clone(),
+                k.limits.words(),
             ]
         };
-        table(&["ID", "ALGORITHM", "FINGERPRINT", "USED", "NOTE"], &self.iter().map(row).collect::<Vec<_>>())
+        let head = ["ID", "ALGORITHM", "FINGERPRINT", "USED", "FROM", "NOTE", "LIMITS"];
+        table(&head, &self.iter().map(row).collect::<Vec<_>>())
     }
 }
 
 impl Render for SshKey {
     fn text(&self) -> String {
-        format!("{} {} {}\n", self.algorithm, self.fingerprint, clean(&self.note)).replace(" \n", "\n")
+        let mut out = format!("{} {} {}", self.algorithm, self.fingerprint, clean(&self.note));
+        let limits = self.limits.words();
+        if !limits.is_empty() {
+            let _ = write!(out, " ({})", clean(&limits));
+        }
+        format!("{}\n", out.trim_end()).replace("  ", " ")
+    }
+}
+
+impl Render for Authorities {
+    fn text(&self) -> String {
+        if self.authorities.is_empty() {
+            return String::from("No authority is trusted. `ca add - --name office < ca.pub` trusts one.\n");
+        }
+        let row = |a: &Authority| {
+            vec![
+                a.id.to_string(),
+                a.name.clone(),
+                a.algorithm.clone(),
+                a.fingerprint.clone(),
+                a.last_used_at.map_or_else(|| String::from("never"), ago),
+                format!("{} by {}", ago(a.added_at), a.added_by),
+            ]
+        };
+        let head = ["ID", "NAME", "ALGORITHM", "FINGERPRINT", "USED", "ADDED"];
+        let mut out = table(&head, &self.authorities.iter().map(row).collect::<Vec<_>>());
+        if !self.revoked.is_empty() {
+            let row = |r: &Revocation| {
+                vec![
+                    r.certificate.clone(),
+                    r.authority.clone(),
+                    format!("{} by {}", ago(r.revoked_at), r.revoked_by),
+                ]
+            };
+            let rows: Vec<_> = self.revoked.iter().map(row).collect();
+            let _ = write!(out, "\n{}", table(&["REVOKED", "OF", "WHEN"], &rows));
+        }
+        out
+    }
+}
+
+impl Render for Authority {
+    fn text(&self) -> String {
+        format!("{} {} {}\n", self.algorithm, self.fingerprint, clean(&self.name))
+    }
+}
+
+impl Render for Revocation {
+    fn text(&self) -> String {
+        format!("{} of {}\n", clean(&self.certificate), clean(&self.authority))
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod groups;
 pub mod host;
+pub mod invites;
 pub mod new_user;
 pub mod roles;
 pub mod users;
@@ -27,6 +28,7 @@ pub static ENTRY: Entry = Entry {
                 Box::new(Listing::<users::Users>::new(WORD)),
                 Box::new(Listing::<roles::Roles>::new(WORD)),
                 Box::new(Listing::<groups::Groups>::new(WORD)),
+                Box::new(Listing::<invites::Invites>::new(WORD)),
                 Box::new(Sessions::new(WORD, true)),
                 Box::new(host::Host::default()),
                 Box::new(catalogue::Catalogue::default()),

@@ -108,7 +108,9 @@ impl Sessions {
             _ => format!("End {user}'s connection from {from}, and all that runs in it?"),
         };
         let said = format!("The connection of {user} from {from} is ended.");
-        let task = Task::new(SessionKill { id }, |ended| ended.map_or_else(Msg::Failed, |_| Msg::Done(said)));
+        let task = Task::new(SessionKill { id: Some(id), user: None }, |ended| {
+            ended.map_or_else(Msg::Failed, |_| Msg::Done(said))
+        });
         vec![Effect::Open(Box::new(Confirm::new("End a connection", question, vec![Effect::Do(task)])))]
     }
 }

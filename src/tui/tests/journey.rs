@@ -311,7 +311,7 @@ async fn what_others_do_is_seen_as_it_happens() {
     seat.press(":events\r").await;
     seat.see("event.tail").await;
     let key = String::from("99");
-    house.portal.perform(&house.who, KeyRm { key }).await.unwrap_err();
+    house.portal.perform(&house.who, KeyRm { keys: vec![key] }).await.unwrap_err();
     seat.see("No key “99”.").await;
     // Both beside the table and in it.
     seat.until("the particulars", |text| text.matches("key.rm").count() == 2).await;

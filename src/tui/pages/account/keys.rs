@@ -50,7 +50,8 @@ pub struct Keys;
 const PLACE: Place<Keys> = Place::new(WORD);
 
 /// Tells of a key that was added, and looks the keys up again.
-pub(super) fn added(key: &SshKey) -> Vec<Effect> {
+pub(super) fn added(keys: &[SshKey]) -> Vec<Effect> {
+    let Some(key) = keys.last() else { return vec![PLACE.look()] };
     let said = format!("The key {} is added.", text::clean(&key.fingerprint));
     let mut effects = PLACE.made(key.id.to_string());
     effects.push(Effect::Say(Mood::Good, said, String::new()));
@@ -100,7 +101,7 @@ impl Kind for Keys {
             Verb::Remove => {
                 let remove = |key: &&SshKey| {
                     let said = format!("The key {} is removed.", text::clean(&key.fingerprint));
-                    place.perform(KeyRm { key: key.id.to_string() }, said)
+                    place.perform(KeyRm { keys: vec![key.id.to_string()] }, said)
                 };
                 let name = |key: &SshKey| {
                     let name = if key.note.is_empty() { &key.fingerprint } else { &key.note };

@@ -30,6 +30,10 @@ const CHANNELS: usize = 128;
 const ASK_PASSWORD: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Password: "), false)];
 const ASK_CODE: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Code: "), false)];
 
+/// Questions on one connection: more than there can be answers. Without an end one
+/// could ask to be asked for as long as the grace lasts.
+const QUESTIONS: u32 = 16;
+
 /// The longest answer to that which is looked at, bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -45,6 +49,7 @@ fn ask(prompts: &'static [(Cow<'static, str>, bool)]) -> Auth {
 pub(super) struct Connection {
     portal: Portal,
     login: Login,
+    questions: u32,
     signed_in: watch::Sender<Option<Arc<Session>>>,
     /// Who signed in, and for what.
     admitted: Option<Admitted>,
@@ -82,7 +87,7 @@ impl Connection {
     ) -> Self {
         let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
         let login = portal.login(from);
-        Connection { portal, login, signed_in, admitted: None, newcomer: None, channels, flow }
+        Connection { portal, login, questions: 0, signed_in, admitted: None, newcomer: None, channels, flow }
     }
 
     /// The account that is asked for. What cannot be a name is treated like a
@@ -223,6 +228,12 @@ impl Handler for Connection {
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
         self.not_over()?;
+        if response.is_none() {
+            self.questions += 1;
+            if self.questions > QUESTIONS {
+                return Err(russh::Error::Disconnect);
+            }
+        }
         // Newcomers without a key are asked nothing: their token is all there is.
         if let Some(errand) = self.errand(login).await {
             return Ok(self.take_in(errand, None).await);

@@ -1,5 +1,6 @@
 //! For those who run the place: accounts, connections, the host, what is offered.
 
+pub mod bans;
 pub mod catalogue;
 pub mod groups;
 pub mod host;
@@ -29,6 +30,7 @@ pub static ENTRY: Entry = Entry {
                 Box::new(Listing::<roles::Roles>::new(WORD)),
                 Box::new(Listing::<groups::Groups>::new(WORD)),
                 Box::new(Listing::<invites::Invites>::new(WORD)),
+                Box::new(Listing::<bans::Bans>::new(WORD)),
                 Box::new(Sessions::new(WORD, true)),
                 Box::new(host::Host::default()),
                 Box::new(catalogue::Catalogue::default()),

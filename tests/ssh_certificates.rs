@@ -274,6 +274,8 @@ async fn a_forced_command_is_all_that_runs() {
     let out = inside.run(&portal, "alice", &["vm ssh web2 hostname"]).await;
     assert_eq!(stdout(&out).trim(), "inside");
     assert!(!inside.ways(&portal, &one).await.contains("jump"));
+    let forward = inside.run(&portal, "alice+web1", &["-W", "127.0.0.1:22"]).await;
+    assert!(status(&forward) != 0 && stdout(&forward).is_empty(), "{}", stdout(&forward));
 }
 
 /// A client with more to come on its standard input.

@@ -42,6 +42,7 @@ impl Action for CaAdd {
     type Output = Authority;
 
     async fn run(self, cx: &Cx) -> Result<Authority> {
+        vouches_for_all(cx)?;
         let key = keys::parse_public(&self.key.join(" "))?;
         let name = self.name.unwrap_or_else(|| key.note.clone());
         let name = name.trim();
@@ -58,6 +59,15 @@ impl Action for CaAdd {
         cx.portal.recall_authorities().await?;
         Ok(made)
     }
+}
+
+/// An authority names whom it likes, administrators too: whom it may vouch for is for
+/// those to say who may do everything.
+///
+/// # Errors
+/// `forbidden`
+fn vouches_for_all(cx: &Cx) -> Result<()> {
+    cx.covers_everything("Whoever an authority names")
 }
 
 /// The authorities that are trusted, and what of theirs is revoked
@@ -101,8 +111,10 @@ impl Action for CaRm {
     type Output = Authority;
 
     async fn run(self, cx: &Cx) -> Result<Authority> {
+        vouches_for_all(cx)?;
         let gone = find(cx, &self.ca).await?;
-        cx.portal.store().authority_delete(gone.id).await?;
+        let passwords = cx.portal.config().ssh.password_auth;
+        cx.portal.store().authority_delete(gone.id, passwords).await?;
         cx.portal.take_back(cx.who.session(), |by| by.is_by(gone.id, None));
         cx.portal.recall_authorities().await?;
         Ok(gone)
@@ -146,6 +158,7 @@ impl Action for CaRevoke {
     type Output = Revocation;
 
     async fn run(self, cx: &Cx) -> Result<Revocation> {
+        vouches_for_all(cx)?;
         let word = self.certificate.as_str();
         // 0 is what certificates without a number have.
         if word.is_empty() || word == "0" || word.chars().count() > LONGEST_KEY_ID {

@@ -212,7 +212,7 @@ impl Action for UserSet {
 
     async fn run(self, cx: &Cx) -> Result<Person> {
         if let Some(role) = &self.role {
-            cx.portal.may_give(cx, role).await?;
+            cx.portal.may_exchange(cx, &cx.user()?.role, role).await?;
         }
         let wanted = UserChange {
             role: self.role,

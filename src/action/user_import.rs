@@ -242,7 +242,10 @@ async fn look(cx: &Cx, rows: &[Row], mistakes: &mut Mistakes) -> Result<HashMap<
         let Some(group) = &row.group else { continue };
         if !groups.contains_key(group) {
             let number = match store.group_number(group.clone()).await {
-                Ok(number) => Some(number),
+                Ok(number) => {
+                    cx.portal.may_fill(cx, group).await?;
+                    Some(number)
+                }
                 Err(e) if e.code == Code::GroupNotFound => None,
                 Err(e) => return Err(e),
             };

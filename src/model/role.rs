@@ -265,6 +265,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether it demands all that the other one does.
+    pub fn is_as_strict_as(self, other: Policy) -> bool {
+        self.and(other) == self
+    }
+
     /// What two roles demand together: the stricter of each.
     #[must_use]
     pub fn and(self, other: Policy) -> Policy {

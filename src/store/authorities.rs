@@ -107,8 +107,15 @@ impl Store {
     }
 
     /// Trusts an authority no more; true if it was trusted.
-    pub async fn authority_delete(&self, id: i64) -> Result<bool> {
-        self.write(move |t| Ok(t.execute("DELETE FROM authorities WHERE id = ?1", [id])? == 1)).await
+    ///
+    /// # Errors
+    /// `account.last_admin` if its certificates are the last way in.
+    pub async fn authority_delete(&self, id: i64, passwords: bool) -> Result<bool> {
+        self.write(move |t| {
+            let sql = "DELETE FROM authorities WHERE id = ?1";
+            super::users::keep_an_admin(t, passwords, |t| Ok(t.execute(sql, [id])? == 1))
+        })
+        .await
     }
 
     /// Has a certificate of that authority count no more.

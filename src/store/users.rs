@@ -123,10 +123,12 @@ pub(super) fn insert_user(t: &rusqlite::Transaction<'_>, new: &NewUser) -> Resul
 }
 
 /// Whether an administrator can sign in, to do whatever there is to be done (not by a
-/// key that is limited): `passwords` says whether they are taken at all.
+/// key that is limited, nor by one of a token, which may not be taken): `passwords`
+/// says whether they are taken at all. An authority can vouch for any.
 fn has_admin(t: &rusqlite::Transaction<'_>, passwords: bool) -> Result<bool> {
     let sql = format!(
-        "SELECT {USER}, EXISTS (SELECT 1 FROM ssh_keys k WHERE k.user_id = u.id AND k.limits IS NULL),
+        "SELECT {USER}, EXISTS (SELECT 1 FROM authorities) OR EXISTS (SELECT 1 FROM ssh_keys k
+                WHERE k.user_id = u.id AND k.limits IS NULL AND k.algorithm NOT LIKE 'sk-%'),
             password_hash IS NOT NULL AND password_login
          FROM users u WHERE enabled AND role = 'admin' ORDER BY 8 DESC, 9 DESC"
     );
@@ -149,7 +151,10 @@ pub(super) fn keep_an_admin<T>(
 ) -> Result<T> {
     let before = has_admin(t, passwords)?;
     let done = change(t)?;
-    if before && !has_admin(t, passwords)? {
+    // Where nobody could before, there is at least to be somebody to help on the host.
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE enabled AND role = 'admin')";
+    let some: bool = t.query_row(sql, [], |r| r.get(0))?;
+    if !some || (before && !has_admin(t, passwords)?) {
         return Err(Error::new(Code::LastAdmin, "Then no administrator could sign in any more."));
     }
     Ok(done)

@@ -116,13 +116,13 @@ async fn a_disabled_account_has_no_session_left() {
 async fn whoever_may_not_be_in_a_vm_any_more_is_led_out_of_it() {
     let (portal, alice) = portal().await;
     let bob = portal.user_with_key("bob", "user").await;
-    let admin = portal.user_with_key("root", "admin").await;
+    let admin = portal.user_with_key("boss", "admin").await;
     let told = async |key: &PathBuf, who: &str, words: &[&str]| {
         let out = portal.run(key, who, words).await;
         assert_eq!(status(&out), 0, "{words:?}: {}", stderr(&out));
     };
-    told(&admin, "root", &["group", "new", "team"]).await;
-    told(&admin, "root", &["group", "add", "team", "alice", "bob"]).await;
+    told(&admin, "boss", &["group", "new", "team"]).await;
+    told(&admin, "boss", &["group", "add", "team", "alice", "bob"]).await;
     told(&alice, "alice", &["vm", "share", "web1", "team"]).await;
     let straight = raw::sign_in(&portal, "bob+web1.alice", &bob).await;
     let inside = bulk(&straight).await;
@@ -193,17 +193,17 @@ async fn whoever_guesses_is_banned_and_reads_what_everybody_reads() {
     assert_eq!(said.len(), 1, "{said:?}");
     // Behind the same address, the right key opens, and what it opens tells of the ban.
     assert_eq!(stdout(&portal.run(&alice, "alice", &["whoami"]).await), "alice\n");
-    let admin = portal.user_with_key("root", "admin").await;
-    let bans = json(&portal.run(&admin, "root", &["ban", "ls", "--json"]).await);
+    let admin = portal.user_with_key("boss", "admin").await;
+    let bans = json(&portal.run(&admin, "boss", &["ban", "ls", "--json"]).await);
     assert_eq!(bans[0]["network"], "127.0.0.1");
     let refused = portal.run(&alice, "alice", &["ban", "rm", "127.0.0.1"]).await;
     assert_eq!(status(&refused), 5, "{}", stderr(&refused));
-    assert_eq!(status(&portal.run(&admin, "root", &["ban", "rm", "127.0.0.1"]).await), 0);
+    assert_eq!(status(&portal.run(&admin, "boss", &["ban", "rm", "127.0.0.1"]).await), 0);
     let added = portal
-        .run(&admin, "root", &["ban", "add", "203.0.113.0/24", "--for", "1h", "--note", "'noise'"])
+        .run(&admin, "boss", &["ban", "add", "203.0.113.0/24", "--for", "1h", "--note", "'noise'"])
         .await;
     assert!(stdout(&added).contains("203.0.113.0/24"), "{}", stderr(&added));
     for bad in [["ban", "add", "web1"], ["ban", "rm", "192.0.2.1/99"]] {
-        assert_eq!(status(&portal.run(&admin, "root", &bad).await), 2);
+        assert_eq!(status(&portal.run(&admin, "boss", &bad).await), 2);
     }
 }

@@ -355,8 +355,8 @@ impl Ssh {
         s.integer("max_sessions_per_user", 1, 100_000, &mut self.max_sessions_per_user);
         s.integer("idle_timeout_s", 1, 31_536_000, &mut self.idle_timeout_s);
         s.integer("remember_second_factor_s", 0, 31_536_000, &mut self.remember_second_factor_s);
-        s.words("banner", LONGEST_WORDS, &mut self.banner);
-        s.words("motd", LONGEST_WORDS, &mut self.motd);
+        s.words("banner", "banner_file", LONGEST_WORDS, &mut self.banner);
+        s.words("motd", "motd_file", LONGEST_WORDS, &mut self.motd);
     }
 }
 
@@ -506,6 +506,12 @@ credits_per_hour = 0.5
         let c = Config::parse(&text.replace("\\u001B", " ")).unwrap();
         assert_eq!((c.ssh.banner.as_str(), c.ssh.motd.as_str()), ("Two lines,\nboth plain.", "a b"));
         assert_eq!((c.guard.allow.len(), c.guard.ban_s), (2, 5));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "From a file.\n").unwrap();
+        let of_file = |more: &str| format!("[ssh]\nmotd_file = \"{}\"\n{more}", file.path().display());
+        assert_eq!(Config::parse(&of_file("")).unwrap().ssh.motd, "From a file.\n");
+        assert_eq!(Config::parse(&of_file("motd = \"x\"\n")).unwrap_err()[0].line, 2);
+        assert_eq!(Config::parse("[ssh]\nbanner_file = \"/nowhere\"\n").unwrap_err()[0].line, 2);
         let bad = "[guard]\nallow = [\"10.0.0.0/8\",\n\"web1\", 5]\nnames = 0\nban_s = 100000\n";
         let lines: Vec<_> = Config::parse(bad).unwrap_err().iter().map(|m| m.line).collect();
         assert_eq!(lines, [3, 3, 4, 5]);

@@ -66,18 +66,23 @@ impl<'a> Section<'a> {
         });
     }
 
-    /// Lines for people's terminals.
-    pub(super) fn words(&mut self, key: &'static str, longest: usize, to: &mut String) {
-        self.with(key, |v| match string(v)? {
-            s if s.len() > longest => Err(format!("it has at most {longest} bytes")),
-            s if s.chars().any(|c| c != '\n' && crate::model::text::is_unsafe(c)) => {
-                Err("it has no control characters but ends of lines".into())
-            }
-            s => {
-                *to = s;
-                Ok(())
-            }
+    /// Lines for people's terminals: as they are, or in a file, which is read now.
+    pub(super) fn words(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        longest: usize,
+        to: &mut String,
+    ) {
+        self.with(key, |v| fit_for_terminals(string(v)?, longest).map(|s| *to = s));
+        self.with(file_key, |v| {
+            let file = string(v)?;
+            let text = std::fs::read_to_string(&file).map_err(|e| format!("{file} cannot be read: {e}"))?;
+            fit_for_terminals(text, longest).map(|s| *to = s)
         });
+        if self.table.contains_key(key) && self.table.contains_key(file_key) {
+            self.mistake(&[file_key], &format!("there is `{key}` beside it"));
+        }
     }
 
     /// A list of words; each that is wrong is a mistake of its own.
@@ -215,6 +220,16 @@ impl<'a> Section<'a> {
             self.mistakes.push(Mistake::at(line_of(self.text, key.span().start), &message));
         }
         self.mistakes
+    }
+}
+
+fn fit_for_terminals(text: String, longest: usize) -> Result<String, String> {
+    if text.len() > longest {
+        Err(format!("it has at most {longest} bytes"))
+    } else if text.chars().any(|c| c != '\n' && crate::model::text::is_unsafe(c)) {
+        Err("it has no control characters but ends of lines".into())
+    } else {
+        Ok(text)
     }
 }
 

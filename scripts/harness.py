@@ -115,7 +115,7 @@ class Place:
         config.write_text(
             f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {home}/host_key\n"
             f"AuthorizedKeysFile {home}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
-            "PidFile none\nPasswordAuthentication no\nSubsystem sftp internal-sftp\nMaxStartups 200\n"
+            "PidFile none\nPasswordAuthentication no\nSubsystem sftp internal-sftp\nMaxStartups 400\n"
             # A bash that sshd starts reads ~/.bashrc, unless it is not the first: whoever
             # measures may have anything in there.
             "SetEnv SHLVL=2\n"
@@ -173,8 +173,8 @@ class Portal:
         self.config = self.home / "twarga.toml"
         self.config.write_text(
             f'data_dir = "{self.data}"\nhost_key_dir = "{self.home}/keys"\n'
-            f'[ssh]\nlisten = "127.0.0.1:{self.port}"\nmax_sessions_per_user = 1000\nmax_startups = 200\n'
-            f'max_startups_per_ip = 200\n[http]\nlisten = "127.0.0.1:{self.http}"\n'
+            f'[ssh]\nlisten = "127.0.0.1:{self.port}"\nmax_sessions_per_user = 1000\nmax_startups = 400\n'
+            f'max_startups_per_ip = 400\n[http]\nlisten = "127.0.0.1:{self.http}"\n'
             f'[monitor]\nsample_s = {sample_s}\n{config}'
         )
         if program == "serve":

@@ -89,6 +89,7 @@ codes! {
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
     AuthorityNotFound   "ca.not_found"          NotFound     "`ca ls` shows those that are trusted.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
+    BanNotFound         "ban.not_found"         NotFound     "`ban ls` shows who is banned.";
     RoleNotFound        "role.not_found"        NotFound     "`role ls` shows what there is.";
     GroupNotFound       "group.not_found"       NotFound     "`group ls` shows what there is; `account show` shows yours.";
     InviteNotFound      "invite.not_found"      NotFound     "`invite ls` shows what there is.";

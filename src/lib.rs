@@ -23,7 +23,7 @@
 //! | [`driver`] | the trait `Driver`; libvirt; a mock; the NoCloud seed |
 //! | [`image`] | the catalogue of images: manifests, hashes, recipes |
 //! | [`guest`] | the portal as an SSH client of a VM; its console |
-//! | [`portal`] | the rules: the door, logins, jobs, events, machines, the monitor |
+//! | [`portal`] | the rules: the door, logins, the guard, jobs, events, machines, the monitor |
 //! | [`action`] | every verb once: one file per noun, one struct per verb |
 //! | [`shell`] | lines: grammar, answers as text or JSON, prompts, the editor |
 //! | [`tui`] | the full screen |

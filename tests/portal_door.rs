@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use common::{PASSWORD, TestPortal, mock};
 use twarga::action::account::{AccountPasswd, AccountPrefs, AccountSet, AccountShow, Whoami};
+use twarga::action::ban::{BanAdd, BanLs, BanRm};
 use twarga::action::ca::{CaAdd, CaLs, CaRevoke, CaRm};
 use twarga::action::catalogue::{ImageLs, PlanLimits, PlanLs};
 use twarga::action::enter::*;
@@ -20,7 +21,7 @@ use twarga::action::invite::{InviteLs, InviteNew, InviteRm};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
 use twarga::action::key::{KeyAdd, KeyLs, KeyRename, KeyRm};
 use twarga::action::role::*;
-use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
+use twarga::action::session::{SessionFollow, SessionKill, SessionLs, SessionShow};
 use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
 use twarga::action::user::*;
 use twarga::action::user_import::UserImport;
@@ -256,6 +257,11 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| InviteLs {}).await;
     t.row(staff, |_| UserShow { name: "alice".parse().unwrap() }).await;
     t.row(staff, |_| user_new("carol")).await;
+    t.row(staff, |_| BanLs {}).await;
+    let network = || "203.0.113.7".parse().unwrap();
+    let ban = || BanAdd { network: network(), for_s: None, forever: false, note: String::new() };
+    t.row(staff, |_| ban()).await;
+    t.row(staff, |_| BanRm { network: network() }).await;
     let name = || "carol".parse().unwrap();
     let set_user = || UserSet { name: name(), role: None, password_login: None, must_change: Some(true) };
     t.row(staff, |_| set_user()).await;
@@ -311,7 +317,9 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.same("done", || SessionFollow { all: true }).await;
     let other = portal.sign_in("alice", "nine purple toads").await;
     let id = &other.session().id;
-    t.row(["session.not_found", "done", "done"], |_| SessionKill { id: id.clone() }).await;
+    t.row(["session.not_found", "done", "done"], |_| SessionShow { id: id.clone() }).await;
+    let kill = || SessionKill { id: Some(id.clone()), user: None };
+    t.row(["session.not_found", "done", "done"], |_| kill()).await;
 
     t.row(["job.not_found", "done", "done"], |_| JobShow { id: job }).await;
     t.row(["job.not_found", "done", "done"], |_| JobWatch { id: job }).await;

@@ -234,7 +234,7 @@ async fn who_comes_and_goes_is_told() {
         tokio::time::timeout(PATIENCE, wished).await.expect("nobody tells");
     };
     told(&mut feed, true).await;
-    p.perform(&alice, SessionKill { id: id.clone() }).await.unwrap();
+    p.perform(&alice, SessionKill { id: Some(id.clone()), user: None }).await.unwrap();
     // Who has no connection of SSH is forgotten by hand.
     p.sessions().close(other.session());
     told(&mut feed, false).await;

@@ -141,7 +141,9 @@ async fn nobody_gives_what_he_has_not() {
     let back = RoleRevoke { role: role("operator"), user: "bob".parse().unwrap() };
     assert_eq!(outcome(p, &clara, back).await, "forbidden");
     assert_eq!(outcome(p, &clara, boss("reader", &["user_read"])).await, "done");
-    assert_eq!(outcome(p, &clara, grant("reader", "bob", None)).await, "done");
+    // A role comes with demands: whom he may not manage, he does not grant one either.
+    assert_eq!(outcome(p, &clara, grant("reader", "bob", None)).await, "forbidden");
+    assert_eq!(outcome(p, &clara, grant("reader", "clara", None)).await, "done");
     let roles = p.perform(&portal.admin, RoleLs {}).await.unwrap();
     let names: Vec<_> = roles.iter().map(|r| r.name.as_str()).collect();
     assert_eq!(names, ["admin", "operator", "user", "auditor", "clerk", "reader"]);

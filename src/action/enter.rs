@@ -35,7 +35,7 @@ impl Action for VmSsh {
 
     async fn run(self, cx: &Cx) -> Result<(Vm, Guest)> {
         let vm = cx.vm()?;
-        Ok((vm.clone(), cx.portal.enter(vm).await?))
+        Ok((vm.clone(), cx.portal.enter(vm, cx.who.session()).await?))
     }
 }
 
@@ -59,7 +59,7 @@ impl Action for VmForward {
     }
 
     async fn run(self, cx: &Cx) -> Result<Forward> {
-        cx.portal.connect_to(cx.vm()?, self.port).await
+        cx.portal.connect_to(cx.vm()?, self.port, cx.who.session()).await
     }
 }
 
@@ -81,7 +81,7 @@ impl Action for VmConsole {
     }
 
     async fn run(self, cx: &Cx) -> Result<DuplexStream> {
-        cx.portal.console(cx.vm()?).await
+        cx.portal.console(cx.vm()?, cx.who.session()).await
     }
 }
 

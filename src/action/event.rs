@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::error::{Code, Error, Result};
 use crate::model::{Category, Event, Permission, Severity, Time, text, time};
-use crate::portal::{Action, Cx, Portal};
+use crate::portal::{Action, Cx, Licence, Portal};
 use crate::store::EventFilter;
 
 /// Events that are looked up where too many came at once.
@@ -96,6 +96,7 @@ pub struct EventTail {
 pub struct EventFeed {
     portal: Portal,
     filter: EventFilter,
+    licence: Licence,
     events: broadcast::Receiver<Arc<Event>>,
     /// The database has to be asked: at first, and where too much came at once.
     behind: bool,
@@ -117,17 +118,21 @@ pub struct News {
 
 impl EventFeed {
     /// What is new: at first the last few events, then what happens, as soon as
-    /// something does. An error means that the portal is shutting down or its
-    /// database is gone.
+    /// something does. An error means that the portal is shutting down, its
+    /// database is gone, or these may not be followed any more.
     pub async fn next(&mut self) -> Result<News> {
         loop {
+            self.licence.check().await?;
             if self.behind {
                 let news = self.catch_up().await?;
                 if std::mem::take(&mut self.first) || !news.events.is_empty() {
                     return Ok(news);
                 }
             }
-            let mut came = self.events.recv().await;
+            let mut came = tokio::select! {
+                came = self.events.recv() => came,
+                renewed = self.licence.renewed() => { renewed?; continue }
+            };
             let mut events = Vec::new();
             loop {
                 match came {
@@ -195,6 +200,7 @@ impl Action for EventTail {
         Ok(EventFeed {
             portal: cx.portal.clone(),
             filter,
+            licence: cx.licence::<Self>(),
             events,
             behind: true,
             first: true,

@@ -88,9 +88,7 @@ impl Action for GroupRm {
     type Output = ();
 
     async fn run(self, cx: &Cx) -> Result<()> {
-        cx.portal.store().group_delete(self.name).await?;
-        cx.portal.rights_changed();
-        Ok(())
+        cx.portal.store().group_delete(self.name).await
     }
 }
 
@@ -113,9 +111,7 @@ macro_rules! changes_members {
             type Output = Group;
 
             async fn run(self, cx: &Cx) -> Result<Group> {
-                let group = cx.portal.store().$call(self.name, self.members).await?;
-                cx.portal.rights_changed();
-                Ok(group)
+                cx.portal.store().$call(self.name, self.members).await
             }
         }
     };
@@ -153,6 +149,7 @@ pub struct VmShare {
 impl Action for VmShare {
     const NAME: &'static str = "vm.share";
     const PERMISSION: Permission = Permission::VmWrite;
+    const CHANGES_RIGHTS: bool = true;
     const CATEGORY: Category = Category::Iam;
     type Output = Vec<Shared>;
 
@@ -162,9 +159,7 @@ impl Action for VmShare {
 
     async fn run(self, cx: &Cx) -> Result<Vec<Shared>> {
         let by = (cx.scope != Scope::All).then(|| cx.who.user_id());
-        let shared = cx.portal.store().share(cx.vm()?.id, self.group, self.level, by).await?;
-        cx.portal.rights_changed();
-        Ok(shared)
+        cx.portal.store().share(cx.vm()?.id, self.group, self.level, by).await
     }
 }
 
@@ -180,6 +175,7 @@ pub struct VmUnshare {
 impl Action for VmUnshare {
     const NAME: &'static str = "vm.unshare";
     const PERMISSION: Permission = Permission::VmWrite;
+    const CHANGES_RIGHTS: bool = true;
     const CATEGORY: Category = Category::Iam;
     type Output = Vec<Shared>;
 
@@ -188,9 +184,7 @@ impl Action for VmUnshare {
     }
 
     async fn run(self, cx: &Cx) -> Result<Vec<Shared>> {
-        let shared = cx.portal.store().unshare(cx.vm()?.id, self.group).await?;
-        cx.portal.rights_changed();
-        Ok(shared)
+        cx.portal.store().unshare(cx.vm()?.id, self.group).await
     }
 }
 

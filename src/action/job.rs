@@ -11,7 +11,7 @@ use super::vm::{ChangesVms, VmDestroy, VmNew, VmPause, VmRestart, VmResume, VmSt
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
 use crate::model::{Category, Job, JobState, Permission, Reach, Vm};
-use crate::portal::{Action, Cx, Portal, Target};
+use crate::portal::{Action, Cx, Licence, Portal, Target};
 
 /// Jobs that a feed tells of.
 const FOLLOWED: u32 = 100;
@@ -53,6 +53,7 @@ pub struct JobFollow {
 pub struct JobFeed {
     portal: Portal,
     reach: Reach,
+    licence: Licence,
     /// Of jobs that begin and end.
     changes: watch::Receiver<u64>,
     /// Of how far they are.
@@ -67,11 +68,13 @@ pub struct JobFeed {
 impl JobFeed {
     /// The list, newest first: at once the first time, then when it is another,
     /// a few times a second at most. Nothing is lost if this is dropped before it
-    /// ends. An error means that the portal is shutting down or its database is gone.
+    /// ends. An error means that the portal is shutting down, its database is gone, or
+    /// these may not be followed any more.
     pub async fn next(&mut self) -> Result<Vec<Arc<Job>>> {
         let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
         loop {
             tokio::time::sleep_until(self.not_before).await;
+            self.rows_are_old |= self.licence.check().await?;
             self.rows_are_old |= self.changes.has_changed().map_err(gone)?;
             self.told.mark_unchanged();
             if self.rows_are_old {
@@ -92,6 +95,10 @@ impl JobFeed {
                     self.rows_are_old = true;
                 }
                 changed = self.told.changed() => changed.map_err(gone)?,
+                renewed = self.licence.renewed() => {
+                    renewed?;
+                    self.rows_are_old = true;
+                }
             }
         }
     }
@@ -117,6 +124,7 @@ impl Action for JobFollow {
         Ok(JobFeed {
             portal: cx.portal.clone(),
             reach: cx.reach(self.all),
+            licence: cx.licence::<Self>(),
             changes: cx.portal.changes(),
             told: cx.portal.job_changes(),
             rows: Vec::new(),

@@ -3,6 +3,7 @@
 //! writes down; [`crate::portal::Portal::perform`] alone runs it.
 
 pub mod account;
+pub mod ban;
 pub mod ca;
 pub mod catalogue;
 pub mod enter;

@@ -220,9 +220,7 @@ impl Action for RoleSet {
             }
             crate::portal::covers(&mine, &role.permissions, &what)
         };
-        let role = cx.portal.store().role_set(name, cx.portal.config().ssh.password_auth, set).await?;
-        cx.portal.rights_changed();
-        Ok(role)
+        cx.portal.store().role_set(name, cx.portal.config().ssh.password_auth, set).await
     }
 }
 
@@ -282,9 +280,7 @@ impl Action for RoleGrant {
             expires_at: self.expires.map(|s| now.plus_seconds(s)),
         };
         let passwords = cx.portal.config().ssh.password_auth;
-        let grants = cx.portal.store().role_grant(cx.user()?.id, grant, passwords).await?;
-        cx.portal.rights_changed();
-        Ok(grants)
+        cx.portal.store().role_grant(cx.user()?.id, grant, passwords).await
     }
 }
 
@@ -311,9 +307,7 @@ impl Action for RoleRevoke {
         let role = cx.portal.store().role(self.role.clone()).await?;
         cx.covers(&role.permissions, &format!("The role “{}”", self.role))?;
         cx.portal.may_manage(cx, cx.user()?).await?;
-        let grants = cx.portal.store().role_revoke(cx.user()?.id, self.role).await?;
-        cx.portal.rights_changed();
-        Ok(grants)
+        cx.portal.store().role_revoke(cx.user()?.id, self.role).await
     }
 }
 

@@ -153,7 +153,6 @@ impl Action for UserDisable {
     async fn run(self, cx: &Cx) -> Result<User> {
         let user = change(cx, UserChange { enabled: Some(false), ..UserChange::default() }).await?;
         cx.portal.end_sessions_of(user.id);
-        cx.portal.rights_changed();
         Ok(user)
     }
 }
@@ -222,7 +221,6 @@ impl Action for UserSet {
             must_change: self.must_change,
         };
         let user = change(cx, wanted).await?;
-        cx.portal.rights_changed();
         person(cx, user.id).await
     }
 }

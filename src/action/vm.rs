@@ -13,7 +13,7 @@ use crate::model::name::{VmRef, check_tags};
 use crate::model::plan::LEAST;
 use crate::model::{Category, Job, Permission, Reach, Size, Vm, VmName, VmState, text};
 use crate::portal::machine::{Change, Order, size_and_price};
-use crate::portal::{Action, Cx, Portal, Principal, Target, VmSample};
+use crate::portal::{Action, Cx, Licence, Portal, Principal, Target, VmSample};
 
 /// The longest user data that is taken, bytes: the seed's volume holds 1 MiB.
 pub const LONGEST_USER_DATA: usize = 256 * 1024;
@@ -198,6 +198,7 @@ pub struct VmFeed {
     portal: Portal,
     who: Principal,
     reach: Reach,
+    licence: Licence,
     changes: tokio::sync::watch::Receiver<u64>,
     samples: tokio::sync::watch::Receiver<Arc<std::collections::HashMap<uuid::Uuid, VmSample>>>,
     fresh: bool,
@@ -205,18 +206,24 @@ pub struct VmFeed {
 
 impl VmFeed {
     /// The list: at once the first time, then when something has changed. An
-    /// error means that the portal is shutting down or its database is gone.
+    /// error means that the portal is shutting down, its database is gone, or these
+    /// may not be followed any more.
     pub async fn next(&mut self) -> Result<Vec<(Vm, Option<VmSample>)>> {
-        if !std::mem::take(&mut self.fresh) {
+        if !self.fresh {
             let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
             tokio::select! {
                 changed = self.changes.changed() => changed.map_err(gone)?,
                 changed = self.samples.changed() => changed.map_err(gone)?,
+                renewed = self.licence.renewed() => renewed?,
             }
+            // Nothing is lost if this is dropped before it ends.
+            self.fresh = true;
         }
+        self.licence.check().await?;
         self.changes.mark_unchanged();
         let samples = Arc::clone(&self.samples.borrow_and_update());
         let vms = self.portal.store().vms(self.reach).await?;
+        self.fresh = false;
         let seen = vms.into_iter().filter(|vm| self.who.limits().sees(vm));
         Ok(seen
             .map(|vm| {
@@ -240,6 +247,7 @@ impl Action for VmFollow {
             portal: cx.portal.clone(),
             who: cx.who.clone(),
             reach,
+            licence: cx.licence::<Self>(),
             changes: cx.portal.changes(),
             samples: cx.portal.vm_samples(),
             fresh: true,

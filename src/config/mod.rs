@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use self::section::{Section, line_of, string};
 use crate::error::{Code, Error};
-use crate::model::{Plan, Size, text};
+use crate::model::{Network, Plan, Size, text};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub http: Http,
     /// The drivers.
     pub driver: DriverConfig,
+    /// What wrong passwords cost.
+    pub guard: Guard,
     /// How people get an account.
     pub registration: Registration,
     /// Seconds between two samples of the host.
@@ -64,6 +66,31 @@ pub struct Ssh {
     /// Seconds for which an account is not asked for a second factor again from an
     /// address; 0: it always is.
     pub remember_second_factor_s: u64,
+    /// What everybody is told before they sign in; empty: nothing.
+    pub banner: String,
+    /// What everybody at a terminal is told when they have signed in.
+    pub motd: String,
+}
+
+/// What wrong passwords and codes cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// Failures of one address at once, the last of which bans it.
+    pub failures: u32,
+    /// Seconds after which one of them is forgotten.
+    pub drain_s: u64,
+    /// Names that one address may be wrong about at once.
+    pub names: u32,
+    /// Failures at one account at once, from wherever.
+    pub account_failures: u32,
+    /// Seconds that the first ban of an address lasts.
+    pub ban_s: u64,
+    /// Seconds that a ban lasts at most.
+    pub longest_ban_s: u64,
+    /// Seconds after the end of a ban until which the next is twice as long.
+    pub forget_s: u64,
+    /// Addresses that nothing of this is for.
+    pub allow: Vec<Network>,
 }
 
 /// The HTTP page.
@@ -160,6 +187,8 @@ impl Default for Config {
                 max_startups_per_ip: 20,
                 max_sessions_per_user: 50,
                 idle_timeout_s: 3600,
+                banner: String::new(),
+                motd: String::new(),
                 remember_second_factor_s: 0,
             },
             http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), metrics_token: None },
@@ -173,6 +202,16 @@ impl Default for Config {
                     ports: (20_000, 29_999),
                     boot_timeout_s: 300,
                 },
+            },
+            guard: Guard {
+                failures: 10,
+                drain_s: 30,
+                names: 10,
+                account_failures: 30,
+                ban_s: 60,
+                longest_ban_s: 86_400,
+                forget_s: 86_400,
+                allow: Vec::new(),
             },
             registration: Registration {
                 mode: String::from("invite"),
@@ -191,6 +230,8 @@ impl Default for Config {
 
 /// The longest name of a portal, characters.
 const LONGEST_NAME: usize = 40;
+/// The longest of what everybody is told, bytes.
+const LONGEST_WORDS: usize = 16 * 1024;
 
 /// One mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -274,6 +315,7 @@ impl Config {
             });
         });
         root.section("driver", |s| self.driver.read(s));
+        root.section("guard", |s| self.guard.read(s));
         root.section("registration", |s| {
             s.choice("mode", &["closed", "invite", "open"], &mut self.registration.mode);
             s.number("starting_credits", 0.0, 1e9, &mut self.registration.starting_credits);
@@ -313,6 +355,27 @@ impl Ssh {
         s.integer("max_sessions_per_user", 1, 100_000, &mut self.max_sessions_per_user);
         s.integer("idle_timeout_s", 1, 31_536_000, &mut self.idle_timeout_s);
         s.integer("remember_second_factor_s", 0, 31_536_000, &mut self.remember_second_factor_s);
+        s.words("banner", LONGEST_WORDS, &mut self.banner);
+        s.words("motd", LONGEST_WORDS, &mut self.motd);
+    }
+}
+
+impl Guard {
+    fn read(&mut self, s: &mut Section<'_>) {
+        s.integer("failures", 1, 100_000, &mut self.failures);
+        s.integer("drain_s", 1, 86_400, &mut self.drain_s);
+        s.integer("names", 1, 100_000, &mut self.names);
+        s.integer("account_failures", 1, 100_000, &mut self.account_failures);
+        s.integer("ban_s", 1, 31_536_000, &mut self.ban_s);
+        s.integer("longest_ban_s", 1, 31_536_000, &mut self.longest_ban_s);
+        s.integer("forget_s", 1, 31_536_000, &mut self.forget_s);
+        s.strings("allow", |word| {
+            self.allow.push(word.parse().map_err(|e: Error| e.message)?);
+            Ok(())
+        });
+        if self.ban_s > self.longest_ban_s {
+            s.mistake(&["ban_s", "longest_ban_s"], "the first ban is longer than the longest");
+        }
     }
 }
 
@@ -432,6 +495,20 @@ credits_per_hour = 0.5
         let twice = "[[plan]]\nname = \"a\"\n[[plan]]\nname = \"a\"\n";
         let mistakes = Config::parse(twice).unwrap_err();
         assert_eq!((mistakes.len(), mistakes[0].line), (1, 4), "{mistakes:?}");
+    }
+
+    #[test]
+    fn words_for_everybody_and_networks() {
+        let text = "[ssh]\nbanner = \"\"\"\nTwo lines,\nboth plain.\"\"\"\nmotd = \"a\\u001Bb\"\n\
+                    [guard]\nallow = [\"10.0.0.0/8\", \"::1\"]\nban_s = 5\n";
+        let mistakes = Config::parse(text).unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].line), (1, 5), "{mistakes:?}");
+        let c = Config::parse(&text.replace("\\u001B", " ")).unwrap();
+        assert_eq!((c.ssh.banner.as_str(), c.ssh.motd.as_str()), ("Two lines,\nboth plain.", "a b"));
+        assert_eq!((c.guard.allow.len(), c.guard.ban_s), (2, 5));
+        let bad = "[guard]\nallow = [\"10.0.0.0/8\",\n\"web1\", 5]\nnames = 0\nban_s = 100000\n";
+        let lines: Vec<_> = Config::parse(bad).unwrap_err().iter().map(|m| m.line).collect();
+        assert_eq!(lines, [3, 3, 4, 5]);
     }
 
     #[test]

@@ -66,6 +66,36 @@ impl<'a> Section<'a> {
         });
     }
 
+    /// Lines for people's terminals.
+    pub(super) fn words(&mut self, key: &'static str, longest: usize, to: &mut String) {
+        self.with(key, |v| match string(v)? {
+            s if s.len() > longest => Err(format!("it has at most {longest} bytes")),
+            s if s.chars().any(|c| c != '\n' && crate::model::text::is_unsafe(c)) => {
+                Err("it has no control characters but ends of lines".into())
+            }
+            s => {
+                *to = s;
+                Ok(())
+            }
+        });
+    }
+
+    /// A list of words; each that is wrong is a mistake of its own.
+    pub(super) fn strings(&mut self, key: &'static str, mut take: impl FnMut(&str) -> Result<(), String>) {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else { return };
+        let DeValue::Array(items) = value.get_ref() else {
+            let message = format!("`{}{key}`: {}.", self.path, expected("a list", value.get_ref()));
+            return self.mistakes.push(Mistake::at(line_of(self.text, value.span().start), &message));
+        };
+        for item in items {
+            if let Err(why) = string(item.get_ref()).and_then(|word| take(&word)) {
+                let message = format!("`{}{key}`: {}.", self.path, why.trim_end_matches('.'));
+                self.mistakes.push(Mistake::at(line_of(self.text, item.span().start), &message));
+            }
+        }
+    }
+
     pub(super) fn path_value(&mut self, key: &'static str, to: &mut PathBuf) {
         self.with(key, |v| match string(v)? {
             s if s.is_empty() => Err("a path is not empty".into()),

@@ -4,6 +4,7 @@
 pub mod console;
 pub mod relay;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCerti
 use russh::{Channel, ChannelOpenFailure};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
 
@@ -41,6 +43,14 @@ pub struct Address {
 pub struct Guest {
     handle: client::Handle<Watcher>,
     agents: Mutex<Option<mpsc::Receiver<Channel<Msg>>>>,
+    stay: Option<Stay>,
+}
+
+/// What somebody's being in a VM hangs on.
+pub struct Stay {
+    cut: CancellationToken,
+    /// Goes when the connection does.
+    _kept: Box<dyn Any + Send + Sync>,
 }
 
 impl std::fmt::Debug for Guest {
@@ -120,7 +130,7 @@ async fn dial(address: &Address) -> Result<Guest> {
     let key = PrivateKeyWithHashAlg::new(Arc::clone(&address.client_key), None);
     let answer = handle.authenticate_publickey(&address.user, key).await;
     match answer {
-        Ok(result) if result.success() => Ok(Guest { handle, agents: Mutex::new(Some(agents)) }),
+        Ok(result) if result.success() => Ok(Guest { handle, agents: Mutex::new(Some(agents)), stay: None }),
         Ok(_) => Err(unreachable("does not let the portal in").hint(
             "Its `authorized_keys` or its SSH server were changed from inside; `vm console` still enters it.",
         )),
@@ -158,9 +168,21 @@ impl Guest {
         self.agents.lock().ok()?.take()
     }
 
-    /// True when the connection is over.
+    /// The connection is somebody's, who may be led out of the VM; `kept` goes with it.
+    #[must_use]
+    pub fn of(mut self, cut: CancellationToken, kept: impl Send + Sync + 'static) -> Guest {
+        self.stay = Some(Stay { cut, _kept: Box::new(kept) });
+        self
+    }
+
+    /// Cancelled when whoever is there may not be any more.
+    pub fn cut(&self) -> CancellationToken {
+        self.stay.as_ref().map(|stay| stay.cut.clone()).unwrap_or_default()
+    }
+
+    /// True when the connection is over, or nobody may use it any more.
     pub fn is_closed(&self) -> bool {
-        self.handle.is_closed()
+        self.handle.is_closed() || self.stay.as_ref().is_some_and(|stay| stay.cut.is_cancelled())
     }
 }
 

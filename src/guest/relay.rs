@@ -29,6 +29,7 @@ pub const LOST: u32 = 255;
 /// # Errors
 /// If no channel can be had, or if the guest refuses what is asked for.
 pub async fn run(stdio: &mut Stdio, guest: &Guest, what: Run, agent: bool) -> Result<Ended> {
+    let cut = guest.cut();
     let channel = guest.session().await?;
     ask(stdio, &channel, what, agent).await?;
     let (mut from_guest, to_guest) = channel.split();
@@ -39,6 +40,7 @@ pub async fn run(stdio: &mut Stdio, guest: &Guest, what: Run, agent: bool) -> Re
         () = async { type_in(stdio, &to_guest).await; std::future::pending().await } => {}
         () = pass_output(&mut from_guest, &writer, &mut ended) => {}
         () = writer.closed() => {}
+        () = cut.cancelled() => {}
     }
     let _ = to_guest.close().await;
     Ok(ended)

@@ -67,6 +67,8 @@ fn ssh(text: &mut Text, p: &Published) {
     text.family("logins_total", "counter", "Attempts to sign in, by outcome.");
     text.sample("logins_total", &[("outcome", "success")], c.logins_succeeded);
     text.sample("logins_total", &[("outcome", "failure")], c.logins_failed);
+    text.counter("logins_held_off_total", "Failed logins that the guard did not look at.", c.logins_held_off);
+    text.gauge("bans", "Addresses or networks that are banned.", p.gauges.bans);
     text.family("relayed_bytes_total", "counter", "Bytes relayed: out to clients, in to VMs.");
     text.sample("relayed_bytes_total", &[("direction", "out")], c.relayed_out_bytes);
     text.sample("relayed_bytes_total", &[("direction", "in")], c.relayed_in_bytes);

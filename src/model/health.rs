@@ -65,6 +65,8 @@ pub struct Gauges {
     pub active_sessions: u64,
     /// Connections that have not signed in yet.
     pub startups: u64,
+    /// Bans that hold.
+    pub bans: u64,
     /// VMs by state, in the order of [`crate::model::VmState::ALL`].
     pub vms: [u64; 5],
     /// Jobs at work or waiting.
@@ -98,6 +100,8 @@ pub struct Counters {
     pub logins_succeeded: u64,
     /// Refused logins.
     pub logins_failed: u64,
+    /// Of them, those that the guard did not look at.
+    pub logins_held_off: u64,
     /// Actions performed, by name and outcome word.
     pub actions: Vec<(&'static str, &'static str, u64)>,
     /// Bytes relayed towards clients.

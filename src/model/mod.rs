@@ -1,8 +1,8 @@
 //! Plain types: what the portal talks about. No input or output happens here, but
 //! that the system is asked for the time and for its zones.
 
-pub mod address;
 pub mod authority;
+pub mod ban;
 pub mod event;
 pub mod group;
 pub mod health;
@@ -23,6 +23,7 @@ mod words;
 pub mod zone;
 
 pub use authority::{Authorities, Authority, Revocation};
+pub use ban::{Ban, Network};
 pub use event::{Category, Event, EventDraft, Outcome, Severity};
 pub use health::{Check, Gauges, Health, Published, Status};
 pub use image::Image;

@@ -13,8 +13,16 @@ pub struct SessionInfo {
     pub user: String,
     /// From where.
     pub source_ip: String,
+    /// How they proved who they are: `password`, `publickey`, …
+    pub method: String,
+    /// Which way in: `portal`, `vm web1` straight into one, `jump` only through.
+    pub route: String,
+    /// The VMs that they are in now.
+    pub vms: Vec<String>,
     /// Since when.
     pub signed_in_at: Time,
+    /// When it ends by itself; none: when they leave.
+    pub ends_at: Option<Time>,
     /// Seconds since the last input.
     pub idle_s: u64,
     /// Bytes from the person.
@@ -23,6 +31,15 @@ pub struct SessionInfo {
     pub bytes_out: u64,
     /// The session that asks.
     pub current: bool,
+}
+
+/// A login before this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastLogin {
+    /// When.
+    pub at: Time,
+    /// From which address.
+    pub from: String,
 }
 
 /// What somebody showed to be let in.

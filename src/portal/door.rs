@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::principal::Principal;
 use super::{Portal, Session, limits};
@@ -32,6 +33,8 @@ pub trait Action: Serialize + Send + Sync + 'static {
     const CATEGORY: Category;
     /// May be done by somebody who has yet to choose a password.
     const BEFORE_PASSWORD: bool = false;
+    /// Afterwards somebody's rights may be others: whoever is here by them is looked at again.
+    const CHANGES_RIGHTS: bool = matches!(Self::PERMISSION, Permission::UserWrite);
     /// It changes nothing.
     const READS: bool = Self::PERMISSION.reads();
     /// What it gives is no more than [`Cx::may_see`] lets through, so that a key for a
@@ -99,6 +102,8 @@ pub struct Cx {
     pub scope: Scope,
     /// Everything that they may do, at this moment.
     pub rights: Rights,
+    /// Changes of anybody's rights since they were looked at for this.
+    pub(super) changes: watch::Receiver<u64>,
     subject: Subject,
 }
 
@@ -216,6 +221,9 @@ impl Portal {
         let message = format!("{} asked for {}.", who.name(), A::NAME);
         let attempt = self.record(draft(Outcome::Unknown, Severity::Info, message), None).await?;
         let result = self.admit_and_run(&who, action, &target).await;
+        if A::CHANGES_RIGHTS {
+            self.rights_changed();
+        }
         let (outcome, severity, message) = match &result {
             Ok(_) => (Outcome::Success, Severity::Info, format!("{} did {}.", who.name(), A::NAME)),
             Err(e) => (Outcome::Failure, severity_of(e.code), e.message.clone()),
@@ -253,12 +261,14 @@ impl Portal {
         action: A,
         target: &Target,
     ) -> Result<A::Output> {
+        let changes = self.rights_changes();
         let standing = self.standing_now::<A>(who).await?;
         limits::may_ask::<A>(who, target)?;
         let scope = standing.rights.scope(A::PERMISSION);
         let asked = Asked { who, action: A::NAME, permission: A::PERMISSION, scope };
         let subject = self.resolve(&asked, target).await?;
-        let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights: standing.rights, subject };
+        let rights = standing.rights;
+        let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights, changes, subject };
         action.run(&cx).await
     }
 
@@ -315,6 +325,17 @@ impl Portal {
                 Subject::Session(session.ok_or_else(|| Error::new(Code::SessionNotFound, not_found()))?)
             }
         })
+    }
+
+    /// Whether somebody of that standing may be inside a VM.
+    pub(super) async fn may_enter(&self, who: &Principal, standing: &Standing, vm: &Vm) -> Result<bool> {
+        let permission = Permission::VmEnter;
+        let scope = standing.rights.scope(permission);
+        let asked = Asked { who, action: "vm.ssh", permission, scope };
+        if scope == Scope::None || standing.user.must_change_password || !limits::sees_vm(who, vm) {
+            return Ok(false);
+        }
+        Ok(asked.reaches(vm.owner_id) || self.is_shared(&asked, Some(vm.id)).await?)
     }
 
     async fn resolve_vm(&self, asked: &Asked<'_>, name: &VmRef) -> Result<Vm> {

@@ -1,19 +1,21 @@
 //! Events: written down first, then told to whoever follows.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
 use super::{Portal, Principal, Session};
 use crate::error::Result;
+use crate::model::session::LastLogin;
 use crate::model::text;
-use crate::model::{Category, Credential, Event, EventDraft, Outcome, Severity, SshKey, Time, User};
+use crate::model::{Category, Credential, Event, EventDraft, Network, Outcome, Severity, SshKey, Time, User};
 
-/// Rows a minute that strangers can cause; what is beyond is counted and
-/// written as one row, so that no attack fills the disk.
+/// Rows a minute that strangers can cause, and those from one address among them;
+/// what is beyond is counted, and told of by the next row: no attack fills the disk.
 const STRANGERS_PER_MINUTE: u64 = 120;
+const ADDRESS_PER_MINUTE: u64 = 20;
 
 /// Details of one event, bytes: nobody fills the disk by long commands.
 const LONGEST_DETAILS: usize = 4096;
@@ -23,26 +25,39 @@ const LONGEST_WORDS: usize = 300;
 
 /// How many rows strangers have caused in this minute.
 #[derive(Debug, Default)]
-pub(super) struct StrangerBudget {
-    minute: AtomicI64,
-    used: AtomicU64,
-    dropped: AtomicU64,
+pub(super) struct StrangerBudget(Mutex<Minute>);
+
+#[derive(Debug, Default)]
+struct Minute {
+    minute: i64,
+    used: u64,
+    /// The same by address: no more of them than there are rows.
+    by_address: HashMap<Network, u64>,
+    dropped: u64,
 }
 
 impl StrangerBudget {
-    /// Whether one more row may be written, and how many were dropped before it
-    /// that nobody has told of yet.
-    fn take(&self, now: Time) -> (bool, u64) {
+    /// Whether one more row may be written that somebody from there has caused, and
+    /// how many were dropped before it that nobody has told of yet.
+    fn take(&self, from: IpAddr, now: Time) -> (bool, u64) {
+        let mut m = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.millis() / 60_000;
-        if self.minute.swap(minute, Ordering::Relaxed) != minute {
-            self.used.store(0, Ordering::Relaxed);
+        if std::mem::replace(&mut m.minute, minute) != minute {
+            m.used = 0;
+            m.by_address.clear();
         }
-        if self.used.fetch_add(1, Ordering::Relaxed) < STRANGERS_PER_MINUTE {
-            (true, self.dropped.swap(0, Ordering::Relaxed))
-        } else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            (false, 0)
+        if m.used >= STRANGERS_PER_MINUTE {
+            m.dropped += 1;
+            return (false, 0);
         }
+        let of_address = m.by_address.entry(Network::of(from)).or_default();
+        if *of_address >= ADDRESS_PER_MINUTE {
+            m.dropped += 1;
+            return (false, 0);
+        }
+        *of_address += 1;
+        m.used += 1;
+        (true, std::mem::take(&mut m.dropped))
     }
 }
 
@@ -56,10 +71,16 @@ impl Portal {
     }
 
     /// Writes a login down, and what the account remembers of it: both or neither.
-    pub(super) async fn record_login(&self, draft: EventDraft, user_id: i64, by: Credential) -> Result<()> {
-        let event = self.store().login_insert(shortened(draft), user_id, by).await?;
+    /// When and from where it signed in before.
+    pub(super) async fn record_login(
+        &self,
+        draft: EventDraft,
+        user_id: i64,
+        by: Credential,
+    ) -> Result<Option<LastLogin>> {
+        let (event, before) = self.store().login_insert(shortened(draft), user_id, by).await?;
         self.tell(&Arc::new(event));
-        Ok(())
+        Ok(before)
     }
 
     pub(super) fn tell(&self, event: &Arc<Event>) {
@@ -118,7 +139,7 @@ impl Portal {
     /// Tells the owner of a key that it was brought where or when it does not let in,
     /// within the strangers' budget.
     pub(super) async fn record_unfit_key(&self, user: &User, key: &SshKey, from: IpAddr, why: &'static str) {
-        let (write, dropped) = self.inner.strangers.take(Time::now());
+        let (write, dropped) = self.inner.strangers.take(from, Time::now());
         if !write {
             return;
         }
@@ -150,7 +171,7 @@ impl Portal {
         mut details: serde_json::Value,
         why: &'static str,
     ) {
-        let (write, dropped) = self.inner.strangers.take(Time::now());
+        let (write, dropped) = self.inner.strangers.take(from, Time::now());
         if !write {
             return;
         }
@@ -191,12 +212,22 @@ impl Portal {
             message: String::from("A login was refused."),
             details: json!({ "method": method }),
         };
-        self.record_of_stranger(draft).await;
+        self.record_of_stranger(draft, from).await;
     }
 
-    /// Writes down what somebody did who is not signed in, within their budget.
-    pub(super) async fn record_of_stranger(&self, mut draft: EventDraft) {
-        let (write, dropped) = self.inner.strangers.take(Time::now());
+    /// Writes down what somebody from there did who is not signed in, within their budget.
+    pub(super) async fn record_of_stranger(&self, draft: EventDraft, from: IpAddr) {
+        self.record_within(&self.inner.strangers, draft, from).await;
+    }
+
+    /// Writes down what the guard has done about somebody from there: within a budget of
+    /// its own, that no noise uses up.
+    pub(super) async fn record_alarm(&self, draft: EventDraft, from: IpAddr) {
+        self.record_within(&self.inner.alarms, draft, from).await;
+    }
+
+    async fn record_within(&self, budget: &StrangerBudget, mut draft: EventDraft, from: IpAddr) {
+        let (write, dropped) = budget.take(from, Time::now());
         if !write {
             return;
         }
@@ -204,7 +235,7 @@ impl Portal {
             details.insert(String::from("not_written_before"), dropped.into());
         }
         if let Err(e) = self.record(draft, None).await {
-            tracing::error!(error = %e, "a refused login is not written down");
+            tracing::error!(error = %e, "what a stranger did is not written down");
         }
     }
 }
@@ -217,7 +248,7 @@ impl Portal {
         session: &Session,
         key: Option<&str>,
     ) -> Result<()> {
-        let (write, dropped) = self.inner.strangers.take(Time::now());
+        let (write, dropped) = self.inner.strangers.take(session.source_ip, Time::now());
         if !write {
             return Ok(());
         }
@@ -256,10 +287,17 @@ mod tests {
     #[test]
     fn strangers_cause_bounded_rows() {
         let budget = StrangerBudget::default();
+        let from = |n: u32| IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
         let now = Time::from_millis(60_000_000);
-        let written = (0..10_000).filter(|_| budget.take(now).0).count() as u64;
-        assert_eq!(written, STRANGERS_PER_MINUTE);
+        let written = (0..10_000).filter(|_| budget.take(from(1), now).0).count() as u64;
+        assert_eq!(written, ADDRESS_PER_MINUTE, "one address does not use up what all have");
+        let written = (2..1_000_000).filter(|n| budget.take(from(*n), now).0).count() as u64;
+        assert_eq!(written, STRANGERS_PER_MINUTE - ADDRESS_PER_MINUTE);
+        assert!(budget.0.lock().unwrap().by_address.len() <= 120);
         let later = Time::from_millis(60_060_000);
-        assert_eq!(budget.take(later), (true, 10_000 - STRANGERS_PER_MINUTE));
+        let dropped = 10_000 + 999_998 - STRANGERS_PER_MINUTE;
+        // The first row after those that were dropped tells of them; the first of them did of none.
+        let told = budget.take(from(1), later);
+        assert!(told.0 && told.1 <= dropped && told.1 >= dropped - 10_000, "{told:?}");
     }
 }

@@ -7,6 +7,7 @@ pub mod authorized_keys;
 mod door;
 pub mod entry;
 mod events;
+mod guard;
 mod jobs;
 pub mod keys;
 mod limits;
@@ -16,6 +17,7 @@ mod people;
 mod principal;
 mod ready;
 mod reconcile;
+mod rights;
 pub mod seal;
 mod sessions;
 
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -32,7 +34,7 @@ use crate::config::Config;
 use crate::driver::Driver;
 use crate::error::Result;
 use crate::image::Catalogue;
-use crate::model::{Event, Outcome, Published, RoleName, Time};
+use crate::model::{Event, Outcome, Published, RoleName, Time, text};
 use crate::store::{NewUser, Store};
 
 pub(crate) use door::covers;
@@ -40,7 +42,8 @@ pub use door::{Action, Cx, Target};
 pub use keys::PortalKeys;
 pub use monitor::VmSample;
 pub use principal::Principal;
-pub use sessions::{Pass, Session, Sessions};
+pub use rights::Licence;
+pub use sessions::{Pass, Session, Sessions, Visit};
 
 /// Events that a follower may lag behind before it is told so.
 const EVENT_BACKLOG: usize = 256;
@@ -67,6 +70,7 @@ struct Inner {
     jobs: jobs::Jobs,
     counters: Counters,
     strangers: events::StrangerBudget,
+    alarms: events::StrangerBudget,
     registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
@@ -75,8 +79,8 @@ struct Inner {
     rights_version: watch::Sender<u64>,
     published: watch::Sender<Arc<Published>>,
     vm_samples: watch::Sender<Arc<HashMap<Uuid, VmSample>>>,
-    /// Password hashes at once: each takes 32 MiB and a core.
-    hashing: Semaphore,
+    hashing: auth::Hashing,
+    gate: guard::Gate,
     /// What an unknown user's password is checked against.
     decoy_hash: String,
     listening: AtomicBool,
@@ -93,6 +97,7 @@ struct Counters {
     connections_refused: AtomicU64,
     logins_succeeded: AtomicU64,
     logins_failed: AtomicU64,
+    logins_held_off: AtomicU64,
     actions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -116,8 +121,10 @@ impl Portal {
         let id: String = Uuid::new_v4().simple().to_string().chars().take(8).collect();
         let id = store.meta_or_insert("portal_id", id).await?;
         let decoy = auth::one_time_password();
-        let decoy_hash = tokio::task::spawn_blocking(move || auth::hash_password(&decoy)).await??;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let hashing = auth::Hashing::start()?;
+        let began = std::time::Instant::now();
+        let decoy_hash = hashing.run(move || auth::hash_password(&decoy)).await??;
+        let gate = guard::Gate::new(&config.guard, began.elapsed());
         let portal = Portal {
             inner: Arc::new(Inner {
                 id,
@@ -133,13 +140,15 @@ impl Portal {
                 jobs: jobs::Jobs::default(),
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
+                alarms: events::StrangerBudget::default(),
                 registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
                 rights_version: watch::channel(0).0,
                 published: watch::channel(Arc::default()).0,
                 vm_samples: watch::channel(Arc::default()).0,
-                hashing: Semaphore::new(cores),
+                hashing,
+                gate,
                 decoy_hash,
                 listening: AtomicBool::new(false),
                 driver_away: Mutex::default(),
@@ -148,6 +157,7 @@ impl Portal {
                 config,
             }),
         };
+        portal.recall_bans().await?;
         portal.recall_authorities().await?;
         portal.recover().await?;
         Ok(portal)
@@ -157,6 +167,7 @@ impl Portal {
     pub fn start_background(&self) {
         tokio::spawn(self.clone().run_monitor());
         tokio::spawn(self.clone().follow_driver());
+        tokio::spawn(self.clone().follow_expiries());
         let portal = self.clone();
         tokio::spawn(async move {
             if let Err(e) = portal.look_at_everything().await {
@@ -174,6 +185,9 @@ impl Portal {
                 Ok(0) => {}
                 Ok(n) => tracing::info!(events = n, "old events pruned"),
                 Err(e) => tracing::error!(error = %e, "old events could not be pruned"),
+            }
+            if let Err(e) = self.prune_bans().await {
+                tracing::error!(error = %e, "old bans could not be pruned");
             }
         }
     }
@@ -251,7 +265,7 @@ impl Portal {
 
     /// Says that somebody may do more or less than before: whoever follows
     /// something looks again whether he may.
-    pub(crate) fn rights_changed(&self) {
+    pub fn rights_changed(&self) {
         self.inner.rights_version.send_modify(|v| *v += 1);
         self.changed();
     }
@@ -261,8 +275,23 @@ impl Portal {
         self.inner.rights_version.subscribe()
     }
 
+    /// How often somebody's rights have changed.
+    fn rights_now(&self) -> u64 {
+        *self.inner.rights_version.borrow()
+    }
+
     fn changed(&self) {
         self.inner.version.send_modify(|v| *v += 1);
+    }
+
+    /// What somebody at a terminal is told when they have signed in, line by line:
+    /// the message of the day, and their last login.
+    pub fn greeting(&self, who: &Principal) -> Vec<String> {
+        let mut lines: Vec<_> = self.config().ssh.motd.lines().map(text::clean).collect();
+        if let Some(before) = who.session().before() {
+            lines.push(format!("Last login: {} from {}.", before.at, text::short(&before.from, 45)));
+        }
+        lines
     }
 
     /// Says whether the SSH server accepts connections.
@@ -286,6 +315,10 @@ impl Portal {
         let c = &self.inner.counters;
         let counter = if succeeded { &c.logins_succeeded } else { &c.logins_failed };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_held_off(&self) {
+        self.inner.counters.logins_held_off.fetch_add(1, Ordering::Relaxed);
     }
 
     fn count_action(&self, name: &'static str, outcome: Outcome) {

@@ -160,6 +160,7 @@ impl Portal {
     async fn add_portal_gauges(&self, gauges: &mut Gauges) {
         gauges.active_sessions = self.sessions().list().len() as u64;
         gauges.startups = self.inner.startups.load(std::sync::atomic::Ordering::Relaxed);
+        gauges.bans = self.ban_count();
         gauges.jobs_active = self.jobs_active();
         let vms = self.store().vms(Reach::All).await.unwrap_or_default();
         for (slot, state) in gauges.vms.iter_mut().zip(VmState::ALL) {
@@ -281,6 +282,7 @@ impl Portal {
             connections_refused: c.connections_refused.load(Relaxed),
             logins_succeeded: c.logins_succeeded.load(Relaxed),
             logins_failed: c.logins_failed.load(Relaxed),
+            logins_held_off: c.logins_held_off.load(Relaxed),
             actions,
             relayed_out_bytes,
             relayed_in_bytes,

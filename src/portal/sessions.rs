@@ -1,16 +1,17 @@
 //! Who is signed in now, and what every stream of theirs counts into.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
-use crate::model::{Credential, KeyLimits, SessionInfo, Time};
+use crate::model::session::LastLogin;
+use crate::model::{Credential, KeyLimits, SessionInfo, Time, Vm};
 
 /// What somebody came in by, and how far that goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Session {
     pub user_name: String,
     /// From where.
     pub source_ip: IpAddr,
+    /// How they proved who they are.
+    pub method: String,
     /// Since when.
     pub since: Time,
     /// What it came by.
@@ -53,6 +56,67 @@ pub struct Session {
     last_input: AtomicU64,
     began: Instant,
     announcements: broadcast::Sender<String>,
+    /// The version of everybody's rights at sign-in.
+    pub(super) rights_at: u64,
+    /// Seconds that it may last, from `began`; 0: as long as they like.
+    max_s: AtomicU64,
+    before: OnceLock<LastLogin>,
+    ways: Mutex<Ways>,
+}
+
+/// What goes on in a session.
+#[derive(Debug, Default)]
+struct Ways {
+    /// The VM that the connection leads straight into.
+    straight_into: Option<String>,
+    /// It has had a channel of its own, or one that only leads through.
+    has_faced: bool,
+    has_jumped: bool,
+    visits: HashMap<u64, Place>,
+    next: u64,
+}
+
+/// A VM that somebody is in.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub vm_id: i64,
+    pub name: String,
+    /// Ends their being there.
+    pub cut: CancellationToken,
+}
+
+/// Somebody is in a VM so long as this is kept, and may be.
+#[derive(Debug)]
+pub struct Visit {
+    session: Arc<Session>,
+    number: u64,
+    cut: CancellationToken,
+}
+
+impl Visit {
+    /// When it is over because they may not be there any more.
+    pub fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.session.ways().visits.remove(&self.number);
+        // What was made for the visit goes with it.
+        self.cut.cancel();
+    }
+}
+
+/// Somebody who has been let in.
+pub(super) struct Arrival {
+    pub user_id: i64,
+    pub user_name: String,
+    pub source_ip: IpAddr,
+    pub method: String,
+    pub max_s: Option<u64>,
+    pub rights_at: u64,
+    pub pass: Pass,
 }
 
 impl Session {
@@ -62,7 +126,14 @@ impl Session {
             id: self.id.clone(),
             user: self.user_name.clone(),
             source_ip: self.source_ip.to_string(),
+            method: self.method.clone(),
+            route: self.route(),
+            vms: self.vms(),
             signed_in_at: self.since,
+            ends_at: self.max().map(|max| {
+                let max_ms = i64::try_from(max.as_millis()).unwrap_or(i64::MAX);
+                Time::from_millis(self.since.millis().saturating_add(max_ms))
+            }),
             idle_s: self.idle_s(),
             bytes_in: self.bytes_in(),
             bytes_out: self.bytes_out(),
@@ -111,6 +182,85 @@ impl Session {
         self.age_ms().saturating_sub(self.last_input.load(Ordering::Relaxed)) / 1000
     }
 
+    /// Whether it is an account's; else it is somebody's who comes for one.
+    pub(super) fn is_of_account(&self) -> bool {
+        self.user_id > 0
+    }
+
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection leads straight into that VM.
+    pub fn leads_into(&self, vm: &str) {
+        self.ways().straight_into = Some(vm.to_owned());
+    }
+
+    /// It has opened a channel for itself.
+    pub fn faces(&self) {
+        self.ways().has_faced = true;
+    }
+
+    /// It has opened a channel that only leads through.
+    pub fn jumps(&self) {
+        self.ways().has_jumped = true;
+    }
+
+    fn route(&self) -> String {
+        let ways = self.ways();
+        match &ways.straight_into {
+            Some(vm) => format!("vm {vm}"),
+            None if ways.has_jumped && !ways.has_faced => String::from("jump"),
+            None => String::from("portal"),
+        }
+    }
+
+    /// They go into that VM.
+    pub(super) fn visits(self: &Arc<Self>, vm: &Vm) -> Visit {
+        let mut ways = self.ways();
+        let number = ways.next;
+        ways.next += 1;
+        let cut = self.kill.child_token();
+        ways.visits.insert(number, Place { vm_id: vm.id, name: vm.full_name(), cut: cut.clone() });
+        Visit { session: Arc::clone(self), number, cut }
+    }
+
+    /// Where they are.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.ways().visits.values().cloned().collect()
+    }
+
+    /// The VMs that they are in, by name.
+    fn vms(&self) -> Vec<String> {
+        let names: BTreeSet<_> = self.places().into_iter().map(|p| p.name).collect();
+        names.into_iter().collect()
+    }
+
+    pub(super) fn remember(&self, before: Option<LastLogin>) {
+        if let Some(before) = before {
+            let _ = self.before.set(before);
+        }
+    }
+
+    /// The login of the account before this one.
+    pub fn before(&self) -> Option<&LastLogin> {
+        self.before.get()
+    }
+
+    /// How long it may last, if not as long as they like.
+    pub(super) fn max(&self) -> Option<Duration> {
+        Some(self.max_s.load(Ordering::Relaxed)).filter(|s| *s > 0).map(Duration::from_secs)
+    }
+
+    pub(super) fn set_max(&self, seconds: Option<u64>) {
+        self.max_s.store(seconds.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// How long it has lasted.
+    pub(super) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     fn age_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -132,21 +282,16 @@ impl Sessions {
     ///
     /// # Errors
     /// `quota` if the account has `limit` connections already.
-    pub(super) fn open(
-        &self,
-        user_id: i64,
-        user_name: &str,
-        source_ip: IpAddr,
-        limit: u32,
-        pass: Pass,
-    ) -> Result<Arc<Session>> {
+    pub(super) fn open(&self, who: Arrival, limit: u32) -> Result<Arc<Session>> {
+        let user_id = who.user_id;
         let session = Arc::new(Session {
             id: uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect(),
             user_id,
-            user_name: user_name.to_owned(),
-            source_ip,
+            user_name: who.user_name,
+            source_ip: who.source_ip,
+            method: who.method,
             since: Time::now(),
-            pass,
+            pass: who.pass,
             kill: CancellationToken::new(),
             taken_back: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
@@ -154,6 +299,10 @@ impl Sessions {
             last_input: AtomicU64::new(0),
             began: Instant::now(),
             announcements: broadcast::channel(4).0,
+            rights_at: who.rights_at,
+            max_s: AtomicU64::new(who.max_s.unwrap_or_default()),
+            before: OnceLock::new(),
+            ways: Mutex::default(),
         });
         let mut live = self.live.lock().map_err(|_| Error::internal("sessions poisoned"))?;
         let count = live.values().filter(|s| s.user_id == user_id).count();

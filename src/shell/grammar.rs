@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::help;
 use crate::action::{
-    account, ca, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user,
+    account, ban, ca, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user,
     user_import, vm,
 };
 use crate::error::{Code, Error, Result};
@@ -65,6 +65,9 @@ pub enum Command {
     /// What happened
     #[command(subcommand)]
     Event(EventVerb),
+    /// Addresses from which no password is taken (for admins)
+    #[command(subcommand)]
+    Ban(BanVerb),
     /// The accounts (for admins)
     #[command(subcommand)]
     User(UserVerb),
@@ -136,7 +139,16 @@ pub enum PlanVerb {
 #[allow(missing_docs)]
 pub enum SessionVerb {
     Ls(session::SessionLs),
+    Show(session::SessionShow),
     Kill(session::SessionKill),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum BanVerb {
+    Ls(ban::BanLs),
+    Add(ban::BanAdd),
+    Rm(ban::BanRm),
 }
 
 #[derive(Debug, Subcommand)]

@@ -90,7 +90,12 @@ impl Lines {
 
 /// Reads commands from a person at a terminal until they leave.
 pub async fn interactive(portal: &Portal, who: &Principal, stdio: &mut Stdio) -> Ended {
-    let hello = format!("Twarga, signed in as {}. `help` lists the commands, `exit` leaves.\n", who.name());
+    let mut hello =
+        format!("Twarga, signed in as {}. `help` lists the commands, `exit` leaves.\n", who.name());
+    for line in portal.greeting(who) {
+        hello.push_str(&line);
+        hello.push('\n');
+    }
     let _ = stdio.writer.out(hello).await;
     let mut shell = Shell { portal, who, stdio, input_is_commands: false, json: false };
     let mut editor = Editor::new("twarga> ");

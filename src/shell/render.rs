@@ -12,8 +12,8 @@ use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
-    Authorities, Authority, Event, Grant, Image, Job, Permission, Plan, Preferences, Published, Revocation,
-    Role, Scope, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
+    Authorities, Authority, Ban, Event, Grant, Image, Job, Permission, Plan, Preferences, Published,
+    Revocation, Role, Scope, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
 };
 
 /// Something that people can read.
@@ -237,20 +237,66 @@ impl Render for Vec<SessionInfo> {
                 s.id.clone(),
                 s.user.clone(),
                 s.source_ip.clone(),
+                s.method.clone(),
+                s.route.clone(),
                 ago(s.signed_in_at),
                 span(s.idle_s),
                 format!("{} in, {} out", bytes(s.bytes_in), bytes(s.bytes_out)),
+                s.vms.join(" "),
                 if s.current { String::from("this one") } else { String::new() },
             ]
         };
-        let head = ["ID", "USER", "FROM", "SINCE", "IDLE", "BYTES", ""];
+        let head = ["ID", "USER", "FROM", "BY", "TO", "SINCE", "IDLE", "BYTES", "IN", ""];
         table(&head, &self.iter().map(row).collect::<Vec<_>>())
     }
 }
 
 impl Render for SessionInfo {
     fn text(&self) -> String {
-        format!("The session {} of {} is ended.\n", self.id, self.user)
+        sheet(&[
+            ("session", format!("{}{}", self.id, if self.current { " (this one)" } else { "" })),
+            ("user", self.user.clone()),
+            ("from", self.source_ip.clone()),
+            ("by", self.method.clone()),
+            ("to", self.route.clone()),
+            ("in", self.vms.join(", ")),
+            ("since", format!("{} ({})", self.signed_in_at, ago(self.signed_in_at))),
+            ("ends", self.ends_at.map(|at| at.to_string()).unwrap_or_default()),
+            ("idle", span(self.idle_s)),
+            ("bytes", format!("{} in, {} out", bytes(self.bytes_in), bytes(self.bytes_out))),
+        ])
+    }
+}
+
+impl Render for Vec<Ban> {
+    fn text(&self) -> String {
+        if self.is_empty() {
+            return String::from("Nobody is banned.\n");
+        }
+        let row = |b: &Ban| {
+            vec![
+                b.network.to_string(),
+                ago(b.since),
+                b.until.map_or_else(|| String::from("forever"), |until| until.to_string()),
+                if b.strikes > 0 { b.strikes.to_string() } else { String::new() },
+                b.by.clone().unwrap_or_else(|| String::from("the guard")),
+                short(&b.note, 60),
+            ]
+        };
+        let head = ["ADDRESSES", "SINCE", "UNTIL", "TIMES", "BY", "WHY"];
+        table(&head, &self.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+impl Render for Ban {
+    fn text(&self) -> String {
+        sheet(&[
+            ("addresses", self.network.to_string()),
+            ("since", self.since.to_string()),
+            ("until", self.until.map_or_else(|| String::from("forever"), |until| until.to_string())),
+            ("by", self.by.clone().unwrap_or_else(|| String::from("the guard"))),
+            ("why", self.note.clone()),
+        ])
     }
 }
 

@@ -1,17 +1,17 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, CaVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb,
-    RoleVerb, SessionVerb, VmVerb,
+    AccountVerb, BanVerb, CaVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb,
+    PlanVerb, RoleVerb, SessionVerb, VmVerb,
 };
 use super::{DONE, Flow, Render, Shell, ask, grammar, help};
 use serde::Serialize;
 
-use crate::action::{account, ca, enter, job, key, vm};
+use crate::action::{account, ca, enter, job, key, session, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
-use crate::model::{Job, SshKey, Vm};
+use crate::model::{Job, SessionInfo, SshKey, Vm};
 use crate::portal::Action;
 use crate::term::Input;
 
@@ -56,7 +56,11 @@ impl Shell<'_> {
             Command::Key(verb) => self.key(verb).await,
             Command::Account(verb) => self.account(verb).await,
             Command::Session(SessionVerb::Ls(a)) => self.give(a).await,
-            Command::Session(SessionVerb::Kill(a)) => self.give(a).await,
+            Command::Session(SessionVerb::Show(a)) => self.give(a).await,
+            Command::Session(SessionVerb::Kill(a)) => self.session_kill(a).await,
+            Command::Ban(BanVerb::Ls(a)) => self.give(a).await,
+            Command::Ban(BanVerb::Add(a)) => self.give(a).await,
+            Command::Ban(BanVerb::Rm(a)) => self.give(a).await,
             Command::Event(EventVerb::Ls(a)) => self.give(a).await,
             Command::Event(EventVerb::Show(a)) => self.give(a).await,
             Command::Event(EventVerb::Tail(a)) => self.tail(a).await,
@@ -324,6 +328,21 @@ impl Shell<'_> {
                     return self.document(&preferences).await;
                 }
                 self.say(format!("{setting} is {}.\n", preferences.value(setting))).await
+            }
+        }
+    }
+
+    /// One by its number is an object, those of an account are an array.
+    async fn session_kill(&mut self, action: session::SessionKill) -> Result<Flow> {
+        let one = action.id.is_some();
+        let ended = self.perform(action).await?;
+        match (self.json, ended.as_slice()) {
+            (true, [session]) if one => self.document(session).await,
+            (true, _) => self.document(&ended).await,
+            (false, []) => self.say("There was none.\n").await,
+            (false, _) => {
+                let line = |s: &SessionInfo| format!("The session {} of {} is ended.\n", s.id, s.user);
+                self.say(ended.iter().map(line).collect::<String>()).await
             }
         }
     }

@@ -63,7 +63,7 @@ fn as_picture(made: &NewSecret, terminal: Option<&Terminal>) -> Zeroizing<String
             usize::from(t.size.cols) >= cols && usize::from(t.size.rows) >= rows.len() + WORDS
         })
     };
-    match qr::rows(&made.uri).filter(fits) {
+    match qr::rows(&made.uri, qr::QUIET).filter(fits) {
         Some(rows) => Zeroizing::new(qr::coloured(&rows)),
         None => as_text(made),
     }

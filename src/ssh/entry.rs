@@ -125,20 +125,26 @@ impl Entry {
     /// Takes what a guest wants of the client's agent to the client, if that asked
     /// for it, so long as the login there lives.
     fn answer_agents_of(&self, guest: &Guest) {
-        let asked = Arc::clone(&self.agent);
+        let (asked, cut) = (Arc::clone(&self.agent), guest.cut());
         let (Some(client), Some(mut wanted)) = (self.client.get().cloned(), guest.agents()) else { return };
         tokio::spawn(async move {
-            let kill = client.session.kill.clone();
             let work = async {
                 while let Some(channel) = wanted.recv().await {
                     let place = Arc::clone(&client.places).try_acquire_owned().ok();
                     // Unasked for, or too many at once: dropping it closes it.
                     let Some(place) = place.filter(|_| asked.load(Ordering::Relaxed)) else { continue };
                     let client = client.clone();
-                    tokio::spawn(forward::agent(client.handle, channel, client.session, client.flow, place));
+                    let cut = cut.clone();
+                    tokio::spawn(forward::agent(
+                        client.handle,
+                        channel,
+                        client.session,
+                        client.flow,
+                        (place, cut),
+                    ));
                 }
             };
-            kill.run_until_cancelled(work).await;
+            cut.run_until_cancelled(work).await;
         });
     }
 }

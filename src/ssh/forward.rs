@@ -11,6 +11,7 @@ use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
 use super::channel::Route;
 use super::entry::Lease;
@@ -19,7 +20,7 @@ use crate::action::enter::VmForward;
 use crate::error::{Code, Error, Result};
 use crate::model::name::VmRef;
 use crate::portal::entry::Forward;
-use crate::portal::{Portal, Principal, Session};
+use crate::portal::{Portal, Principal, Session, Visit};
 use crate::term::Input;
 
 /// Bytes read at once from a VM: several packets' worth, for each one by itself
@@ -66,7 +67,7 @@ impl Task {
                 let name: VmRef =
                     self.host.parse().map_err(|_| Error::new(Code::VmNotFound, "No such VM."))?;
                 match self.portal.perform(&self.who, VmForward { name, port: self.port }).await? {
-                    Forward::Tcp(stream) => Ok(Target::Tcp(stream)),
+                    Forward::Tcp(stream, visit) => Ok(Target::Tcp(stream, visit)),
                     Forward::Guest(guest, host, port) => {
                         let channel = guest.direct_tcpip(&host, port).await?;
                         Ok(Target::GuestOwned(guest, channel))
@@ -89,7 +90,7 @@ fn refusal(e: &Error) -> ChannelOpenFailure {
 
 /// The far end of a forwarded connection.
 enum Target {
-    Tcp(TcpStream),
+    Tcp(TcpStream, Visit),
     /// With the login that the channel lives in.
     Shared(Lease, Channel<russh::client::Msg>),
     GuestOwned(Arc<crate::guest::Guest>, Channel<russh::client::Msg>),
@@ -98,10 +99,18 @@ enum Target {
 impl Target {
     async fn relay(self, channel: Channel<Msg>, session: Arc<Session>, flow: &Arc<Flow>) {
         let kill = session.kill.clone();
+        let cut = match &self {
+            Target::Tcp(_, visit) => visit.cut().clone(),
+            Target::Shared(lease, _) => lease.guest().cut(),
+            Target::GuestOwned(login, _) => login.cut(),
+        };
         let work = async {
-            let client = Client::of(channel, &session, flow);
+            let client = Client::of(channel, &session, flow, cut);
             match self {
-                Target::Tcp(stream) => client.with_tcp(stream).await,
+                Target::Tcp(stream, visit) => {
+                    client.with_tcp(stream).await;
+                    drop(visit);
+                }
                 Target::Shared(lease, guest) => {
                     client.with_guest(guest).await;
                     drop(lease);
@@ -124,17 +133,19 @@ struct Client<'a> {
     inbox: Inbox,
     to: ChannelWriteHalf<Msg>,
     session: &'a Session,
+    /// They may not be there any more.
+    cut: CancellationToken,
 }
 
 impl<'a> Client<'a> {
-    fn of(channel: Channel<Msg>, session: &'a Session, flow: &Arc<Flow>) -> Self {
+    fn of(channel: Channel<Msg>, session: &'a Session, flow: &Arc<Flow>, cut: CancellationToken) -> Self {
         let (from, to) = channel.split();
         let (intake, inbox) = flow.inbox(from, to.id().number());
-        Client { intake, inbox, to, session }
+        Client { intake, inbox, to, session, cut }
     }
 
     async fn with_tcp(self, stream: TcpStream) {
-        let Client { intake, mut inbox, to, session } = self;
+        let Client { intake, mut inbox, to, session, cut } = self;
         let (mut from_vm, mut to_vm) = stream.into_split();
         let up = async move {
             while let Some(item) = inbox.next().await {
@@ -169,12 +180,13 @@ impl<'a> Client<'a> {
         tokio::select! {
             () = both(intake, up, session) => {}
             () = down => {}
+            () = cut.cancelled() => {}
         }
         let _ = to.close().await;
     }
 
     async fn with_guest(self, guest: Channel<russh::client::Msg>) {
-        let Client { intake, mut inbox, to, session } = self;
+        let Client { intake, mut inbox, to, session, cut } = self;
         let (mut from_guest, to_guest) = guest.split();
         let up = async {
             while let Some(item) = inbox.next().await {
@@ -207,6 +219,7 @@ impl<'a> Client<'a> {
         tokio::select! {
             () = both(intake, up, session) => {}
             () = down => {}
+            () = cut.cancelled() => {}
         }
         let _ = to.close().await;
         let _ = to_guest.close().await;
@@ -240,9 +253,9 @@ pub(super) async fn agent(
     wanted: Channel<russh::client::Msg>,
     session: Arc<Session>,
     flow: Arc<Flow>,
-    _place: OwnedSemaphorePermit,
+    (_place, cut): (OwnedSemaphorePermit, CancellationToken),
 ) {
     if let Ok(agent) = handle.channel_open_agent().await {
-        Client::of(agent, &session, &flow).with_guest(wanted).await;
+        Client::of(agent, &session, &flow, cut).with_guest(wanted).await;
     }
 }

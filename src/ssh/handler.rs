@@ -18,6 +18,7 @@ use super::flow::Flow;
 use super::{forward, welcome};
 use crate::model::KeyLimits;
 use crate::model::name::{UserName, VmRef};
+use crate::model::text;
 use crate::portal::auth::{Errand, Login, Newcomer, Verdict};
 use crate::portal::{Portal, Principal, Session, keys};
 
@@ -28,6 +29,10 @@ const CHANNELS: usize = 128;
 /// What is asked by keyboard-interactive: hidden, as passwords are.
 const ASK_PASSWORD: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Password: "), false)];
 const ASK_CODE: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Code: "), false)];
+
+/// Questions on one connection: more than there can be answers. Without an end one
+/// could ask to be asked for as long as the grace lasts.
+const QUESTIONS: u32 = 16;
 
 /// The longest answer to that which is looked at, bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -44,6 +49,7 @@ fn ask(prompts: &'static [(Cow<'static, str>, bool)]) -> Auth {
 pub(super) struct Connection {
     portal: Portal,
     login: Login,
+    questions: u32,
     signed_in: watch::Sender<Option<Arc<Session>>>,
     /// Who signed in, and for what.
     admitted: Option<Admitted>,
@@ -81,7 +87,7 @@ impl Connection {
     ) -> Self {
         let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
         let login = portal.login(from);
-        Connection { portal, login, signed_in, admitted: None, newcomer: None, channels, flow }
+        Connection { portal, login, questions: 0, signed_in, admitted: None, newcomer: None, channels, flow }
     }
 
     /// The account that is asked for. What cannot be a name is treated like a
@@ -95,7 +101,7 @@ impl Connection {
             Some((user, vm)) => (user.to_string(), vm),
             None => {
                 let (name, more) = login.split_once('+').map_or((login, ""), |(name, _)| (name, "+…"));
-                (format!("?{}{more}", crate::model::text::short(name, 40)), None)
+                (format!("?{}{more}", text::short(name, 40)), None)
             }
         }
     }
@@ -119,7 +125,11 @@ impl Connection {
             Verdict::More => return reject(&[MethodKind::KeyboardInteractive], true),
             Verdict::No => return self.refuse(login),
         };
-        let route = match Self::account(login).1 {
+        let vm = Self::account(login).1;
+        if let Some(vm) = &vm {
+            who.session().leads_into(&vm.to_string());
+        }
+        let route = match vm {
             Some(vm) => Route::Guest(Arc::new(Entry::new(vm))),
             None => Route::Portal,
         };
@@ -189,7 +199,9 @@ impl Handler for Connection {
     /// A login that cannot be written down does not happen; then this is all
     /// that a client is told.
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
-        Ok(self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}\r\n")))
+        let trouble = self.portal.trouble().map(|e| format!("Nobody can sign in now. {e}"));
+        let banner = Some(self.portal.config().ssh.banner.clone()).filter(|b| !b.is_empty());
+        Ok(trouble.or(banner).map(|words| words.lines().map(|l| format!("{}\r\n", text::clean(l))).collect()))
     }
 
     async fn auth_none(&mut self, login: &str) -> Result<Auth, russh::Error> {
@@ -216,6 +228,12 @@ impl Handler for Connection {
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
         self.not_over()?;
+        if response.is_none() {
+            self.questions += 1;
+            if self.questions > QUESTIONS {
+                return Err(russh::Error::Disconnect);
+            }
+        }
         // Newcomers without a key are asked nothing: their token is all there is.
         if let Some(errand) = self.errand(login).await {
             return Ok(self.take_in(errand, None).await);
@@ -327,6 +345,7 @@ impl Handler for Connection {
         // Somebody is there, though he types nothing: command after command by one
         // connection is how ControlMaster and Ansible work.
         admitted.who.session().count_in(0);
+        admitted.who.session().faces();
         let task = channel::Task {
             portal: self.portal.clone(),
             who: admitted.who,
@@ -362,6 +381,7 @@ impl Handler for Connection {
             return Ok(());
         };
         admitted.who.session().count_in(0);
+        admitted.who.session().jumps();
         let task = forward::Task {
             portal: self.portal.clone(),
             who: admitted.who,

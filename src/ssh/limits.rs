@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use crate::model::address::network;
+use crate::model::Network;
 
 /// Connections that have not signed in.
 #[derive(Debug)]
@@ -18,14 +18,14 @@ pub(super) struct Startups {
 #[derive(Debug, Default)]
 struct Now {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<Network, usize>,
 }
 
 /// A place among the startups; dropped when the connection signs in or ends.
 #[derive(Debug)]
 pub(super) struct Startup {
     startups: Arc<Startups>,
-    address: IpAddr,
+    address: Network,
 }
 
 impl Startups {
@@ -39,7 +39,7 @@ impl Startups {
 
     /// A place for a connection from there; none if there are too many.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Startup> {
-        let address = network(address);
+        let address = Network::of(address);
         let mut now = self.now.lock().ok()?;
         let here = now.by_address.get(&address).copied().unwrap_or(0);
         if now.total >= self.total_limit || here >= self.address_limit {

@@ -171,12 +171,14 @@ impl Life {
         self.portal.set_startups(self.startups.count() as u64);
     }
 
-    /// Ends when the connection has to: killed, idle for too long, or the portal stops.
-    async fn watch(&self, handle: &Handle, session: &Session) {
+    /// Ends when the connection has to: killed, idle for too long, not theirs to have
+    /// any more, or the portal stops.
+    async fn watch(&self, handle: &Handle, session: &Arc<Session>) {
         let limit = Duration::from_secs(self.portal.config().ssh.idle_timeout_s);
         let why = tokio::select! {
             () = session.kill.cancelled() => "This session was ended.",
             () = self.stop.cancelled() => "The portal is stopping. Jobs and VMs go on without you.",
+            why = self.portal.oversee(session) => why,
             () = expiry(session) => "The time of the key that you came by is over.",
             () = idle(session, limit) => "Nothing was typed for too long. Goodbye.",
         };

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0008_second_factor.sql"),
     include_str!("../../migrations/0009_invitations.sql"),
     include_str!("../../migrations/0010_key_limits.sql"),
+    include_str!("../../migrations/0011_bans.sql"),
 ];
 
 /// The schema that this binary works with.

@@ -3,6 +3,7 @@
 //! it. Nothing here runs on an async worker.
 
 mod authorities;
+mod bans;
 mod damage;
 mod events;
 mod groups;

@@ -245,4 +245,14 @@ impl Store {
     pub async fn standing(&self, user_id: i64) -> Result<Option<Standing>> {
         self.read(move |c| by_id(c, user_id)?.map(|user| standing_of(c, user)).transpose()).await
     }
+
+    /// When the next grant runs out.
+    pub async fn next_expiry(&self) -> Result<Option<Time>> {
+        self.read(|c| {
+            let sql = "SELECT min(expires_at) FROM role_grants WHERE expires_at > ?1";
+            let at: Option<i64> = c.prepare_cached(sql)?.query_row([Time::now().millis()], |r| r.get(0))?;
+            Ok(at.map(Time::from_millis))
+        })
+        .await
+    }
 }

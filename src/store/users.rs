@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::roles::{must_exist, standing_of};
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
+use crate::model::session::LastLogin;
 use crate::model::{Credential, Event, EventDraft, KeyLimits, RoleName, SshKey, Standing, Time, User};
 
 pub(super) const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
@@ -231,14 +232,21 @@ impl Store {
     }
 
     /// Writes down that the account signed in, and by what, with the event of that:
-    /// all or nothing.
+    /// all or nothing. When and from where it did before.
     ///
     /// # Errors
     /// `forbidden` if the account was disabled or removed a moment ago, or what it came
     /// by does not count any more: whoever sees to that ends the sessions that there
     /// are after it.
-    pub async fn login_insert(&self, draft: EventDraft, user_id: i64, by: Credential) -> Result<Event> {
+    pub async fn login_insert(
+        &self,
+        draft: EventDraft,
+        user_id: i64,
+        by: Credential,
+    ) -> Result<(Event, Option<LastLogin>)> {
         self.write(move |t| {
+            let from = draft.source_ip.as_deref().unwrap_or_default();
+            let before = super::bans::signed_in_from(t, user_id, from)?;
             let now = Time::now().millis();
             let sql = "UPDATE users SET last_login_at = ?2 WHERE id = ?1 AND enabled";
             if t.execute(sql, (user_id, now))? == 0 {
@@ -257,7 +265,7 @@ impl Store {
                     super::authorities::used(t, *authority, *serial, key_id)?;
                 }
             }
-            super::events::insert(t, &draft, None)
+            Ok((super::events::insert(t, &draft, None)?, before))
         })
         .await
     }

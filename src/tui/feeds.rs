@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::app::Msg;
 use super::effect::{Effect, Feed, Teller};
 use crate::action::event::EventFeed;
+use crate::action::host::HostFeed;
 use crate::action::job::JobFollow;
 use crate::action::session::SessionFeed;
 use crate::action::vm::VmFollow;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::model::{Published, SessionInfo};
 use crate::portal::{Action, Portal, Principal};
 
@@ -101,19 +102,11 @@ impl Tells for SessionFeed {
     }
 }
 
-/// The host's figures: the first may have to be waited for.
-impl Tells for tokio::sync::watch::Receiver<Arc<Published>> {
+impl Tells for HostFeed {
     type News = Arc<Published>;
 
-    async fn next(&mut self) -> Result<Self::News> {
-        loop {
-            let gone = |_| Error::new(Code::BackendUnavailable, "The portal is shutting down.");
-            self.changed().await.map_err(gone)?;
-            let now = Arc::clone(&self.borrow_and_update());
-            if now.sample_s > 0 {
-                return Ok(now);
-            }
-        }
+    fn next(&mut self) -> impl Future<Output = Result<Self::News>> + Send {
+        HostFeed::next(self)
     }
 }
 

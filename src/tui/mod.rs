@@ -176,7 +176,11 @@ impl App {
 
     /// The screen, and what gets the terminal from it in between.
     async fn run(&mut self, stdio: &mut Stdio) -> Leave {
-        let first = self.model.begin();
+        let mut first = self.model.begin();
+        let greeting = self.portal.greeting(&self.who);
+        if !greeting.is_empty() && self.model.toast.is_none() {
+            first.push(self.model.say(Mood::Plain, greeting.join("  "), ""));
+        }
         if let Some(leave) = self.carry_out(first) {
             return leave;
         }

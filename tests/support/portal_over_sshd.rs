@@ -2,6 +2,7 @@
 //! OpenSSH servers on this host (see `sshd_driver`). For `scripts/bench`.
 //!
 //!     portal_over_sshd TWARGA.TOML
+//!     portal_over_sshd hashes SECONDS        (argon2 alone, for comparison)
 //!
 //! The data directory was set up by `twarga init`. The image `micro` is made here
 //! if it is not there; it holds nothing.
@@ -11,7 +12,7 @@ mod sshd_driver;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use twarga::error::{Error, Result};
 use twarga::http::HttpServer;
 use twarga::image::Catalogue;
 use twarga::portal::Portal;
+use twarga::portal::auth::hash_password;
 use twarga::ssh::Server;
 use twarga::store::Store;
 
@@ -27,8 +29,33 @@ use sshd_driver::SshdDriver;
 
 fn main() -> Result<()> {
     let file = std::env::args().nth(1).ok_or_else(|| Error::usage("Which configuration?"))?;
+    if file == "hashes" {
+        return hashes(std::env::args().nth(2).and_then(|s| s.parse().ok()).unwrap_or(5));
+    }
     // The same runtime as the program's own.
     twarga::cli::runtime()?.block_on(serve(Path::new(&file)))
+}
+
+/// Prints how many passwords a second all cores together hash, who do nothing else.
+fn hashes(seconds: u64) -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let work = move || {
+        let mut count = 0u32;
+        while Instant::now() < end {
+            hash_password("seven brown foxes")?;
+            count += 1;
+        }
+        Ok::<_, Error>(count)
+    };
+    let began = Instant::now();
+    let threads: Vec<_> = (0..cores).map(|_| std::thread::spawn(work)).collect();
+    let mut count = 0;
+    for thread in threads {
+        count += thread.join().map_err(|_| Error::internal("a hash broke"))??;
+    }
+    println!("{:.2}", f64::from(count) / began.elapsed().as_secs_f64());
+    Ok(())
 }
 
 async fn serve(file: &Path) -> Result<()> {

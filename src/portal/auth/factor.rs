@@ -267,7 +267,7 @@ impl Portal {
             message: String::from("A wrong code came after a right first factor."),
             details: json!({}),
         };
-        self.record_of_stranger(draft).await;
+        self.record_of_stranger(draft, from).await;
     }
 }
 

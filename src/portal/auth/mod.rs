@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! password      what may be chosen, how it is kept and checked
+//! hashing       threads of their own for hashes
 //! certificate   what one has to say, and how far it goes
 //! newcomer      those who come for an account, or for another password
 //! factor        the second one: set up, asked for, answered
@@ -15,6 +16,7 @@
 
 mod certificate;
 mod factor;
+mod hashing;
 mod newcomer;
 mod password;
 mod totp;
@@ -27,6 +29,7 @@ use zeroize::Zeroizing;
 
 use super::keys::is_security_key;
 use super::principal::Principal;
+use super::sessions::Arrival;
 use super::{Pass, Portal};
 use crate::error::{Error, Result};
 use crate::model::limits::Unfit;
@@ -39,6 +42,7 @@ use certificate::{Claims, shown};
 
 pub(super) use factor::WrongCodes;
 pub use factor::{Factor, NewTotp};
+pub(super) use hashing::Hashing;
 pub use newcomer::{Errand, MOST_TRIES, Newcomer, Promise, Registrations, Ticket};
 pub use password::{
     LONGEST_PASSWORD, SHORTEST_PASSWORD, check_new_password, hash_password, one_time_password,
@@ -46,6 +50,9 @@ pub use password::{
 
 /// Wrong passwords on one connection.
 const PASSWORDS: u32 = 6;
+/// Keys that are signed with on one connection and are none of the account's, before
+/// that counts as trying names: a client asks before it signs.
+const STRAY_KEYS: u32 = 20;
 /// Wrong codes on one connection: then it is over.
 const CODES: u32 = 3;
 
@@ -55,6 +62,7 @@ pub struct Login {
     portal: Portal,
     from: IpAddr,
     passwords: u32,
+    stray_keys: u32,
     /// The owner of a key that is not for here was told of it.
     told: bool,
     /// Somebody's errand was refused, and that is written down.
@@ -127,7 +135,16 @@ impl Portal {
     /// A connection from there, that has shown nothing yet.
     pub fn login(&self, from: IpAddr) -> Login {
         let portal = self.clone();
-        Login { portal, from, passwords: 0, told: false, turned_away: false, codes: 0, pending: None }
+        Login {
+            portal,
+            from,
+            passwords: 0,
+            stray_keys: 0,
+            told: false,
+            turned_away: false,
+            codes: 0,
+            pending: None,
+        }
     }
 }
 
@@ -159,9 +176,15 @@ impl Login {
         }
         self.passwords += 1;
         self.turn_to(name);
+        if !self.portal.lets_try(name, self.from).await {
+            return self.refuse(name, "password").await;
+        }
         match self.portal.check_login(name, password).await {
             Ok(Some(user)) => self.proven(Proof::password(user)).await,
-            Ok(None) => self.refuse(name, "password").await,
+            Ok(None) => {
+                self.portal.wrong(name, self.from);
+                self.refuse(name, "password").await
+            }
             Err(e) => {
                 tracing::error!(error = %e, "a password could not be checked");
                 Verdict::No
@@ -206,8 +229,14 @@ impl Login {
                 self.proven(Proof::key(user, key)).await
             }
             // What was asked to be signed with may well be unknown.
-            Ok(_) if self.portal.trusts_authorities() => Verdict::No,
-            Ok(_) => self.refuse(name, "publickey").await,
+            Ok(_) if self.portal.trusts_authorities() => {
+                self.count_stray(name);
+                Verdict::No
+            }
+            Ok(_) => {
+                self.count_stray(name);
+                self.refuse(name, "publickey").await
+            }
             Err(e) => {
                 tracing::error!(error = %e, "a key could not be checked");
                 Verdict::No
@@ -286,6 +315,7 @@ impl Login {
                 verdict
             }
             Ok(None) => {
+                self.portal.wrong(name, self.from);
                 self.codes += 1;
                 self.pending = Some(proof).filter(|_| !self.is_over());
                 // It is written down already, as what it is.
@@ -331,20 +361,38 @@ impl Login {
         }
     }
 
+    /// Counts a key that is nobody's: an agent has some, a guesser many.
+    fn count_stray(&mut self, name: &str) {
+        self.stray_keys += 1;
+        if self.stray_keys > STRAY_KEYS {
+            self.portal.stray(name, self.from);
+        }
+    }
+
     /// A session for them. A login that cannot be written down does not happen.
     async fn admit(&self, proof: Proof, factor: Option<Factor>) -> Result<Principal> {
         let Proof { user, method, pass, mut details } = proof;
         let portal = &self.portal;
+        let rights_at = portal.rights_now();
         // Between two factors it may have been disabled.
         let standing = portal.store().standing(user.id).await?.filter(|s| s.user.enabled);
         let standing = standing.ok_or_else(|| Error::internal("an account is gone"))?;
         let limit = portal.config().ssh.max_sessions_per_user;
-        let session = portal.sessions().open(user.id, &user.name, self.from, limit, pass.clone())?;
         if let Some(details) = details.as_object_mut() {
             details.insert(String::from("method"), json!(method));
             details.insert(String::from("key"), json!(pass.credential.key()));
             details.insert(String::from("second_factor"), json!(factor.map(Factor::as_str)));
         }
+        let arrival = Arrival {
+            user_id: user.id,
+            user_name: user.name.clone(),
+            source_ip: self.from,
+            method: factor.map_or_else(|| method.to_owned(), |f| format!("{method}+{}", f.as_str())),
+            max_s: standing.policy.max_session_s,
+            rights_at,
+            pass: pass.clone(),
+        };
+        let session = portal.sessions().open(arrival, limit)?;
         let draft = EventDraft {
             category: Category::Authentication,
             action: "session.login",
@@ -358,10 +406,14 @@ impl Login {
             message: format!("{} signed in.", user.name),
             details,
         };
-        if let Err(e) = portal.record_login(draft, user.id, pass.credential).await {
-            portal.sessions().close(&session);
-            return Err(e);
+        match portal.record_login(draft, user.id, pass.credential).await {
+            Ok(before) => session.remember(before),
+            Err(e) => {
+                portal.sessions().close(&session);
+                return Err(e);
+            }
         }
+        portal.right(&user.name, self.from);
         portal.count_login(true);
         Ok(Principal::new(standing, session))
     }

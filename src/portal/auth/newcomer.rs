@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 
 use super::Login;
 use crate::error::{Code, Error, Result};
-use crate::model::address::network;
 use crate::model::name::UserName;
-use crate::model::{Category, EventDraft, Outcome, RoleName, Severity, User};
+use crate::model::{Category, EventDraft, Network, Outcome, RoleName, Severity, User};
+use crate::portal::sessions::Arrival;
 use crate::portal::{Pass, Portal, Session};
 use crate::store::{NewKey, NewUser, TokenHash};
 
@@ -106,7 +106,7 @@ impl Errand {
 
 /// The accounts that strangers have made within the hour.
 #[derive(Debug, Default)]
-pub struct Registrations(Mutex<VecDeque<(Instant, IpAddr)>>);
+pub struct Registrations(Mutex<VecDeque<(Instant, Network)>>);
 
 impl Registrations {
     /// A place for one more from there, given back by [`Registrations::undo`].
@@ -116,7 +116,7 @@ impl Registrations {
     fn take(&self, from: IpAddr, total: u32, of_one: u32) -> Result<Instant> {
         let too_many =
             || Error::new(Code::Quota, "Too many accounts were made lately.").hint("Try again in an hour.");
-        let (now, from) = (Instant::now(), network(from));
+        let (now, from) = (Instant::now(), Network::of(from));
         let mut made = self.0.lock().map_err(|_| Error::internal("registrations poisoned"))?;
         while made.front().is_some_and(|(at, _)| now.duration_since(*at) >= HOUR) {
             made.pop_front();
@@ -184,13 +184,23 @@ impl Login {
             return None;
         }
         let sessions = self.portal.sessions();
-        let here =
-            |s: &Arc<Session>| s.user_id == errand.number() && network(s.source_ip) == network(self.from);
+        let here = |s: &Arc<Session>| {
+            s.user_id == errand.number() && Network::of(s.source_ip) == Network::of(self.from)
+        };
         let of_one = self.portal.config().registration.per_hour_per_ip as usize;
         if errand == Errand::Register && sessions.list().iter().filter(|s| here(s)).count() >= of_one {
             return None;
         }
-        let session = match sessions.open(errand.number(), errand.name(), self.from, MOST, Pass::password()) {
+        let arrival = Arrival {
+            user_id: errand.number(),
+            user_name: errand.name().to_owned(),
+            source_ip: self.from,
+            method: String::from(if key.is_some() { "publickey" } else { "none" }),
+            max_s: None,
+            rights_at: self.portal.rights_now(),
+            pass: Pass::password(),
+        };
+        let session = match sessions.open(arrival, MOST) {
             Ok(session) => session,
             Err(e) => {
                 tracing::warn!(error = %e, errand = errand.name(), "a newcomer is turned away");

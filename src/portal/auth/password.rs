@@ -22,6 +22,8 @@ pub const LONGEST_PASSWORD: usize = 1024;
 /// The shortest that may be chosen, characters (NIST SP 800-63B §3.1.1.2 asks for 8 at least).
 pub const SHORTEST_PASSWORD: usize = 10;
 
+/// Names from this length on may not stand in a password; shorter ones stand in any.
+const NAME_IN_IT: usize = 4;
 /// More than 10⁸ guesses: years of a core, at the cost of a hash.
 const HARD_ENOUGH: zxcvbn::Score = zxcvbn::Score::Three;
 
@@ -55,6 +57,9 @@ pub fn check_new_password(password: &str, user_name: &str) -> Result<()> {
     }
     if password.len() > LONGEST_PASSWORD {
         return bad(format!("A password has at most {LONGEST_PASSWORD} bytes."));
+    }
+    if user_name.len() >= NAME_IN_IT && password.to_lowercase().contains(user_name) {
+        return bad(String::from("That password is too easy to guess: the account's name is in it."));
     }
     let guessed = zxcvbn::zxcvbn(password, &[user_name, "twarga"]);
     if guessed.score() >= HARD_ENOUGH {
@@ -111,18 +116,20 @@ impl Portal {
     }
 
     async fn credentials_for(&self, name: &str, password: Zeroizing<String>) -> Result<Option<Credentials>> {
+        let began = std::time::Instant::now();
         let found = self.store().credentials(name.to_owned()).await?;
-        let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
         let decoy = self.inner.decoy_hash.clone();
-        tokio::task::spawn_blocking(move || {
+        let checked = self.inner.hashing.run(move || {
             let hash = found.as_ref().and_then(|c| c.password_hash.as_deref());
             let known = hash.is_some();
             let too_long = password.len() > LONGEST_PASSWORD;
             let tried = if too_long { "" } else { password.as_str() };
             let right = verify_password(tried, hash.unwrap_or(&decoy));
-            Ok(found.filter(|c| c.user.enabled && known && right && !too_long))
-        })
-        .await?
+            found.filter(|c| c.user.enabled && known && right && !too_long)
+        });
+        let checked = checked.await;
+        self.inner.gate.took(began.elapsed());
+        checked
     }
 
     /// Hashes a password at today's cost, when somebody has just signed in with it.
@@ -138,8 +145,7 @@ impl Portal {
 
     /// Hashes a password, within the limit of hashes at once.
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<String> {
-        let _permit = self.inner.hashing.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || hash_password(&password)).await?
+        self.inner.hashing.run(move || hash_password(&password)).await?
     }
 
     /// The hash of a password that may be chosen.
@@ -177,6 +183,7 @@ mod tests {
             "alice-alice-1",
             "mypassword1",
             "Passw0rd123!",
+            "the Alice is here",
             "qwertyuiop[]",
             "Summer2024!",
         ];

@@ -315,10 +315,9 @@ impl Login {
                 verdict
             }
             Ok(None) => {
-                self.portal.wrong(name, self.from);
                 self.codes += 1;
                 self.pending = Some(proof).filter(|_| !self.is_over());
-                // It is written down already, as what it is.
+                // It is counted and written down already, as what it is.
                 self.portal.count_login(false);
                 Verdict::No
             }

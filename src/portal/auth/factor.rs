@@ -98,6 +98,17 @@ fn tidy(answer: &str) -> Zeroizing<String> {
     Zeroizing::new(signs.map(|c| c.to_ascii_lowercase()).collect())
 }
 
+/// Whether that may be one of an app's codes.
+pub fn looks_like_a_code(answer: &str) -> bool {
+    totp::looks_like_a_code(&tidy(answer))
+}
+
+/// Whether that may be one, or a backup code.
+pub fn looks_like_an_answer(answer: &str) -> bool {
+    let answer = tidy(answer);
+    totp::looks_like_a_code(&answer) || answer.len() == BACKUP_SIGNS
+}
+
 fn hash_of(salt: &[u8; 16], code: &str) -> [u8; 32] {
     Sha256::new().chain_update(salt).chain_update(code).finalize().into()
 }

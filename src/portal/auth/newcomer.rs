@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::Login;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
-use crate::model::{Category, EventDraft, Network, Outcome, RoleName, Severity, User};
+use crate::model::{Category, Credential, EventDraft, Network, Outcome, RoleName, Severity, User};
 use crate::portal::sessions::Arrival;
 use crate::portal::{Pass, Portal, Session};
 use crate::store::{NewKey, NewUser, TokenHash};
@@ -203,7 +203,8 @@ impl Login {
             method: String::from(if key.is_some() { "publickey" } else { "none" }),
             max_s: None,
             rights_at: self.portal.rights_now(),
-            pass: Pass::password(),
+            pass: Pass::unlimited(Credential::Errand),
+            gave_code: false,
         };
         let session = match sessions.open(arrival, MOST) {
             Ok(session) => session,

@@ -122,7 +122,7 @@ impl Action for AccountPasswd {
         let has_password = known.is_some_and(|c| c.password_hash.is_some());
         if has_password {
             let old = self.old.clone().unwrap_or_default();
-            if cx.portal.check_password(&name, old).await?.is_none() {
+            if !cx.portal.check_own_password(&cx.who, old).await? {
                 return Err(Error::new(Code::BadPassword, "The old password is not right."));
             }
         }

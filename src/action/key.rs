@@ -255,7 +255,7 @@ impl Action for KeyRm {
         cx.portal.store().keys_delete(id, numbers.clone(), passwords).await?;
         cx.portal.take_back(cx.who.session(), |by| match by {
             Credential::Key(id) => numbers.contains(id),
-            Credential::Password | Credential::Certificate { .. } => false,
+            Credential::Errand | Credential::Password { .. } | Credential::Certificate { .. } => false,
         });
         Ok(gone)
     }

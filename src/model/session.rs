@@ -1,6 +1,7 @@
 //! A signed-in connection, as it is shown.
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::Time;
 
@@ -45,8 +46,13 @@ pub struct LastLogin {
 /// What somebody showed to be let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// The account's password, or what stands for one.
-    Password,
+    /// Nothing, or a token: of those who come for an account.
+    Errand,
+    /// The account's password.
+    Password {
+        /// Which one: the digest of how it is kept.
+        kept: [u8; 32],
+    },
     /// A key of the account's, by its number.
     Key(i64),
     /// A certificate.
@@ -61,11 +67,16 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// The password that is kept so.
+    pub fn password(hash: &str) -> Credential {
+        Credential::Password { kept: Sha256::digest(hash).into() }
+    }
+
     /// The number of the account's key, if it is one.
     pub fn key(&self) -> Option<i64> {
         match self {
             Credential::Key(id) => Some(*id),
-            Credential::Password | Credential::Certificate { .. } => None,
+            Credential::Errand | Credential::Password { .. } | Credential::Certificate { .. } => None,
         }
     }
 
@@ -76,7 +87,7 @@ impl Credential {
             Credential::Certificate { authority, serial, key_id } => {
                 *authority == signer && word.is_none_or(|w| w == key_id || w == serial.to_string())
             }
-            Credential::Password | Credential::Key(_) => false,
+            Credential::Errand | Credential::Password { .. } | Credential::Key(_) => false,
         }
     }
 }

@@ -71,6 +71,8 @@ struct Inner {
     counters: Counters,
     strangers: events::StrangerBudget,
     alarms: events::StrangerBudget,
+    /// Of wrong codes, by account.
+    wrong_codes_told: events::StrangerBudget,
     registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
@@ -141,6 +143,7 @@ impl Portal {
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
                 alarms: events::StrangerBudget::default(),
+                wrong_codes_told: events::StrangerBudget::default(),
                 registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,

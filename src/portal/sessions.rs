@@ -23,9 +23,9 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// The account's password: no limits.
-    pub fn password() -> Pass {
-        Pass { credential: Credential::Password, limits: KeyLimits::default() }
+    /// What has no limits.
+    pub fn unlimited(credential: Credential) -> Pass {
+        Pass { credential, limits: KeyLimits::default() }
     }
 }
 
@@ -46,6 +46,8 @@ pub struct Session {
     pub since: Time,
     /// What it came by.
     pub pass: Pass,
+    /// Whether it gave a code of the second factor, or a backup code, when it came.
+    pub gave_code: bool,
     /// Ends every channel of the connection.
     pub kill: CancellationToken,
     /// What it came by counts no more.
@@ -117,6 +119,7 @@ pub(super) struct Arrival {
     pub max_s: Option<u64>,
     pub rights_at: u64,
     pub pass: Pass,
+    pub gave_code: bool,
 }
 
 impl Session {
@@ -292,6 +295,7 @@ impl Sessions {
             method: who.method,
             since: Time::now(),
             pass: who.pass,
+            gave_code: who.gave_code,
             kill: CancellationToken::new(),
             taken_back: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),

@@ -80,7 +80,7 @@ impl Shell<'_> {
                 self.give(action).await
             }
             TotpVerb::Disable(mut action) => {
-                action.proof = self.secret("Password: ").await?;
+                action.proof = self.secret("Password or code: ").await?;
                 self.perform(action).await?;
                 self.remark("The second factor is off.").await;
                 if self.json { self.say("{}\n").await } else { Ok(DONE) }

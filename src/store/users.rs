@@ -160,6 +160,17 @@ pub(super) fn keep_an_admin<T>(
     Ok(done)
 }
 
+/// Whether that is the account's password still, and it may sign in with it.
+fn takes_password(t: &rusqlite::Transaction<'_>, user_id: i64, password: &Credential) -> Result<bool> {
+    let sql = format!("SELECT {USER}, password_hash FROM users WHERE id = ?1 AND password_login");
+    let found = t
+        .prepare_cached(&sql)?
+        .query_row([user_id], |r| Ok((user(r)?, r.get::<_, Option<String>>(7)?)))
+        .optional()?;
+    let Some((user, Some(hash))) = found else { return Ok(false) };
+    Ok(Credential::password(&hash) == *password && standing_of(t, user)?.policy.password_login)
+}
+
 /// The account of that number.
 pub(super) fn by_id(c: &Connection, id: i64) -> Result<Option<User>> {
     let sql = format!("SELECT {USER} FROM users WHERE id = ?1");
@@ -214,12 +225,11 @@ impl Store {
         self.read(|c| Ok(c.query_row("SELECT count(*) FROM users", [], |r| r.get(0))?)).await
     }
 
-    /// Gives the account a newer hash of the password that it has, if it has it still.
-    pub async fn rehash(&self, user_id: i64, old: String, new: String) -> Result<()> {
+    /// Gives the account a newer hash of the password that it has. False: it has another.
+    pub async fn rehash(&self, user_id: i64, old: String, new: String) -> Result<bool> {
         self.write(move |t| {
             let sql = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
-            t.execute(sql, (user_id, old, new))?;
-            Ok(())
+            Ok(t.execute(sql, (user_id, old, new))? == 1)
         })
         .await
     }
@@ -258,7 +268,12 @@ impl Store {
                 return Err(Error::new(Code::Forbidden, "This account is disabled."));
             }
             match &by {
-                Credential::Password => {}
+                Credential::Errand => return Err(Error::new(Code::Forbidden, "That is no login.")),
+                Credential::Password { .. } => {
+                    if !takes_password(t, user_id, &by)? {
+                        return Err(Error::new(Code::Forbidden, "That password does not count any more."));
+                    }
+                }
                 Credential::Key(id) => {
                     let sql = "UPDATE ssh_keys SET last_used_at = ?3, last_used_from = ?4
                                WHERE id = ?1 AND user_id = ?2";

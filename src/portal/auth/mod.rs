@@ -41,7 +41,7 @@ pub use certificate::VerbOf;
 use certificate::{Claims, shown};
 
 pub(super) use factor::WrongCodes;
-pub use factor::{Factor, NewTotp};
+pub use factor::{Factor, NewTotp, looks_like_a_code, looks_like_an_answer};
 pub(super) use hashing::Hashing;
 pub use newcomer::{Errand, MOST_TRIES, Newcomer, Promise, Registrations, Ticket};
 pub use password::{
@@ -104,8 +104,9 @@ struct Proof {
 }
 
 impl Proof {
-    fn password(user: User) -> Proof {
-        Proof { user, method: "password", pass: Pass::password(), details: json!({}) }
+    fn password(user: User, hash: &str) -> Proof {
+        let pass = Pass::unlimited(Credential::password(hash));
+        Proof { user, method: "password", pass, details: json!({}) }
     }
 
     fn key(user: User, key: SshKey) -> Proof {
@@ -180,7 +181,7 @@ impl Login {
             return self.refuse(name, "password").await;
         }
         match self.portal.check_login(name, password).await {
-            Ok(Some(user)) => self.proven(Proof::password(user)).await,
+            Ok(Some((user, hash))) => self.proven(Proof::password(user, &hash)).await,
             Ok(None) => {
                 self.portal.wrong(name, self.from);
                 self.refuse(name, "password").await
@@ -315,10 +316,9 @@ impl Login {
                 verdict
             }
             Ok(None) => {
-                self.portal.wrong(name, self.from);
                 self.codes += 1;
                 self.pending = Some(proof).filter(|_| !self.is_over());
-                // It is written down already, as what it is.
+                // It is counted and written down already, as what it is.
                 self.portal.count_login(false);
                 Verdict::No
             }
@@ -391,6 +391,7 @@ impl Login {
             max_s: standing.policy.max_session_s,
             rights_at,
             pass: pass.clone(),
+            gave_code: matches!(factor, Some(Factor::Code | Factor::BackupCode)),
         };
         let session = portal.sessions().open(arrival, limit)?;
         let draft = EventDraft {

@@ -114,7 +114,7 @@ impl Overlay for Prove {
     fn draw(&mut self, frame: &mut Frame<'_>, within: Rect, shared: &Shared) {
         let theme = &shared.theme;
         let (title, label) = match self.what {
-            What::Disable => ("Take the second factor off", "Password:"),
+            What::Disable => ("Take the second factor off", "Password (a code, if none was asked for):"),
             What::BackupCodes => ("New backup codes", "A code, or the password:"),
         };
         let width = within.width.saturating_sub(4).min(46);

@@ -174,7 +174,9 @@ class Portal:
         self.config.write_text(
             f'data_dir = "{self.data}"\nhost_key_dir = "{self.home}/keys"\n'
             f'[ssh]\nlisten = "127.0.0.1:{self.port}"\nmax_sessions_per_user = 1000\nmax_startups = 400\n'
-            f'max_startups_per_ip = 400\n[http]\nlisten = "127.0.0.1:{self.http}"\n'
+            f'max_startups_per_ip = 400\n'
+            # As long as sshd's own: what else the machine does is not to cut anybody.
+            f'login_grace_s = 120\n[http]\nlisten = "127.0.0.1:{self.http}"\n'
             f'[monitor]\nsample_s = {sample_s}\n{config}'
         )
         if program == "serve":

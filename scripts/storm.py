@@ -67,8 +67,11 @@ class Typist(threading.Thread):
 def typed_during(portal, what):
     typist = Typist(portal)
     typist.start()
-    what()
-    return typist.rest()
+    try:
+        what()
+    finally:
+        times = typist.rest()
+    return times
 
 
 def storm(table, scene, spread, ms):

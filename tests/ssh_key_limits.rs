@@ -419,7 +419,7 @@ async fn several_keys_are_added_renamed_and_removed() {
         (String::from("\n# nothing\n"), "", "nothing there"),
         (format!("ssh-ed25519-cert-v01@openssh.com AAAA {}", "x"), "", "certificate"),
         (public(&files[0]).repeat(101), "", "101 keys"),
-        (String::from_utf8(vec![b'x'; 1 << 20]).unwrap(), "", "too much on standard input"),
+        (String::from_utf8(vec![b'x'; 1 << 20]).unwrap(), "", "more than 512.0 KiB on standard input"),
     ] {
         let out = add(&[flags], &bad).await;
         let said = stderr(&out);

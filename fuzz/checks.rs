@@ -12,7 +12,8 @@ use twarga::config::Config;
 use twarga::driver::{BootFiles, DomainSpec, Seed};
 use twarga::image::Manifest;
 use twarga::model::name::{UserName, VmRef};
-use twarga::model::{VmName, text};
+use twarga::model::{KeyLimits, Time, VmName, text};
+use twarga::portal::authorized_keys;
 use twarga::portal::keys::parse_public;
 use twarga::shell::editor::{Editor, Step};
 use twarga::shell::{changes_password, grammar};
@@ -86,6 +87,33 @@ pub fn public_key(bytes: &[u8]) {
             assert_eq!((again.fingerprint, again.line), (key.fingerprint, key.line));
         }
         Err(e) => assert_clean(&e.message),
+    }
+}
+
+/// Lines of an authorized_keys file are all read or none is, in clean words; what a
+/// key is limited to comes back from the database as it was, and never as less.
+pub fn authorized_keys(bytes: &[u8]) {
+    let now = Time::from_millis(1_784_000_000_000);
+    match authorized_keys::parse(&String::from_utf8_lossy(bytes), now) {
+        Ok(keys) => {
+            assert!((1..=authorized_keys::MOST_LINES).contains(&keys.len()));
+            for key in keys {
+                assert_clean(&key.note);
+                assert_clean(&key.limits.words());
+                assert_eq!(KeyLimits::from_json(key.limits.to_json().as_deref()), key.limits);
+                assert!(key.limits.expires_at.is_none_or(|end| end > now));
+                let bare = authorized_keys::parse(&key.line, now).unwrap();
+                assert_eq!(
+                    (&bare[0].fingerprint, &bare[0].limits),
+                    (&key.fingerprint, &KeyLimits::default())
+                );
+            }
+        }
+        Err(e) => {
+            assert_clean(&e.message);
+            assert_clean(&e.hint);
+            assert!(e.message.len() < 1000, "{e}");
+        }
     }
 }
 

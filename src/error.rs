@@ -87,6 +87,7 @@ codes! {
     JobNotFound         "job.not_found"         NotFound     "`job ls` shows yours.";
     SessionNotFound     "session.not_found"     NotFound     "`session ls` shows yours.";
     KeyNotFound         "key.not_found"         NotFound     "`key ls` shows yours.";
+    AuthorityNotFound   "ca.not_found"          NotFound     "`ca ls` shows those that are trusted.";
     UserNotFound        "user.not_found"        NotFound     "`user ls` shows the accounts.";
     BanNotFound         "ban.not_found"         NotFound     "`ban ls` shows who is banned.";
     RoleNotFound        "role.not_found"        NotFound     "`role ls` shows what there is.";

@@ -99,7 +99,7 @@ async fn nothing_runs_and_nobody_gets_in_when_events_cannot_be_written() {
     let alice = portal.user("alice", "user").await;
     let key = portal.keygen("alice", &["-t", "ed25519"]);
     let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    let fingerprint = p.perform(&alice, KeyAdd { key: vec![line] }).await.unwrap().fingerprint;
+    let fingerprint = p.perform(&alice, KeyAdd::of(line)).await.unwrap()[0].fingerprint.clone();
     let db = database(&portal);
     let sessions = p.sessions().list().len();
     let remembered = "SELECT count(*) FROM ssh_keys WHERE last_used_at IS NOT NULL";
@@ -181,7 +181,7 @@ async fn keys_added_at_once_do_not_outrun_the_limit() {
         .into_iter()
         .map(|key| {
             let (p, alice) = (p.clone(), alice.clone());
-            tokio::spawn(async move { outcome(&p, &alice, KeyAdd { key: vec![key] }).await })
+            tokio::spawn(async move { outcome(&p, &alice, KeyAdd::of(key)).await })
         })
         .collect();
     let mut got = Vec::new();
@@ -236,7 +236,7 @@ async fn secrets_are_in_no_event_and_passwords_nowhere() {
     let private = std::fs::read_to_string(portal.keygen("stray", &["-t", "ed25519"])).unwrap();
     let line = private.lines().nth(2).unwrap().to_owned();
     for key in [private.clone(), private.replace('\n', " "), line.clone()] {
-        assert_eq!(outcome(p, &alice, KeyAdd { key: vec![key.clone()] }).await, "key.invalid");
+        assert_eq!(outcome(p, &alice, KeyAdd::of(key.clone())).await, "key.invalid");
         let with_key = UserNew { key: Some(key), ..user_new("dave") };
         assert_eq!(outcome(p, &admin, with_key).await, "key.invalid");
     }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use common::{PASSWORD, TestPortal, mock};
 use twarga::action::account::{AccountPasswd, AccountPrefs, AccountSet, AccountShow, Whoami};
 use twarga::action::ban::{BanAdd, BanLs, BanRm};
+use twarga::action::ca::{CaAdd, CaLs, CaRevoke, CaRm};
 use twarga::action::catalogue::{ImageLs, PlanLimits, PlanLs};
 use twarga::action::enter::*;
 use twarga::action::event::{EventLs, EventShow, EventTail};
@@ -18,7 +19,7 @@ use twarga::action::group::*;
 use twarga::action::host::{HostFollow, HostShow};
 use twarga::action::invite::{InviteLs, InviteNew, InviteRm};
 use twarga::action::job::{JobCancel, JobFollow, JobLs, JobRetry, JobShow, JobWatch};
-use twarga::action::key::{KeyAdd, KeyLs, KeyRm};
+use twarga::action::key::{KeyAdd, KeyLs, KeyRename, KeyRm};
 use twarga::action::role::*;
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs, SessionShow};
 use twarga::action::totp::{TotpBackupCodes, TotpConfirm, TotpDisable, TotpEnable, TotpShow};
@@ -299,11 +300,17 @@ async fn every_action_gives_every_role_what_the_table_says() {
     t.row(staff, |_| GroupRemove { name: group("g2"), members: vec!["bob".parse().unwrap()] }).await;
     t.row(staff, |_| GroupRm { name: group("g2"), yes: true }).await;
 
-    t.row(["done"; 3], |by| KeyAdd { key: vec![keys[by as usize].clone()] }).await;
+    t.row(["done"; 3], |by| KeyAdd::of(keys[by as usize].clone())).await;
     let of_alice = portal.portal.perform(&alice, KeyLs {}).await.unwrap()[0].id;
     // Keys are one's own, an administrator's too.
     let own = ["key.not_found", "done", "key.not_found"];
-    t.row(own, |_| KeyRm { key: of_alice.to_string() }).await;
+    t.row(own, |_| KeyRename { key: of_alice.to_string(), note: vec!["laptop".into()] }).await;
+    t.row(own, |_| KeyRm { keys: vec![of_alice.to_string()] }).await;
+
+    t.row(staff, |_| CaAdd { key: vec![keys[0].clone()], name: Some("office".into()) }).await;
+    t.row(staff, |_| CaLs {}).await;
+    t.row(staff, |_| CaRevoke { certificate: "7".into(), ca: None, undo: false }).await;
+    t.row(staff, |_| CaRm { ca: "office".into() }).await;
 
     t.row(["event.not_found", "done", "done"], |_| EventShow { id: event }).await;
     t.same("done", || SessionLs { all: true }).await;

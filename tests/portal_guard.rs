@@ -2,6 +2,8 @@
 //! while somebody follows something.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "common/authenticator.rs"]
+mod authenticator;
 mod common;
 #[path = "common/work.rs"]
 mod work;
@@ -10,17 +12,22 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use authenticator::App;
 use common::{PASSWORD, PATIENCE, TestPortal, mock, mock_with, until};
+use twarga::action::account::AccountPasswd;
 use twarga::action::ban::{BanAdd, BanLs, BanRm};
 use twarga::action::event::{EventLs, EventTail};
 use twarga::action::host::HostFollow;
 use twarga::action::job::JobFollow;
+use twarga::action::key::KeyAdd;
 use twarga::action::session::{SessionFollow, SessionKill, SessionLs};
+use twarga::action::totp::{TotpBackupCodes, TotpDisable};
 use twarga::action::vm::VmFollow;
 use twarga::driver::mock::MockDriver;
 use twarga::error::{Code, Error};
 use twarga::model::{Ban, Event};
 use twarga::portal::Principal;
+use twarga::portal::auth::{Errand, Verdict};
 use work::*;
 use zeroize::Zeroizing;
 
@@ -282,4 +289,172 @@ async fn a_storm_of_passwords_holds_up_nobody_who_is_here() {
         assert!(one.await.unwrap().principal().is_none());
     }
     assert!(slowest < quiet.max(Duration::from_millis(50)) * 10, "{slowest:?}, {quiet:?} when it is quiet");
+}
+
+/// Alice, with password, key and second factor; the key's fingerprint, and the app.
+async fn with_factor(portal: &TestPortal) -> (Principal, String, App) {
+    let who = portal.user("alice", "user").await;
+    let key = portal.keygen("alice", &["-t", "ed25519"]);
+    let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    portal.portal.perform(&who, KeyAdd::of(line)).await.unwrap();
+    let app = App::set_up(portal, &who).await;
+    (who, fingerprint(&key), app)
+}
+
+/// Her key, and then that code.
+async fn answer(portal: &TestPortal, key: &str, from: IpAddr, code: String) -> Option<Principal> {
+    let mut login = portal.portal.login(from);
+    assert!(matches!(login.key("alice", key.to_owned()).await, Verdict::More));
+    login.code("alice", &Zeroizing::new(code)).await.principal()
+}
+
+fn proof(s: &str) -> Zeroizing<String> {
+    Zeroizing::new(s.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_code_is_looked_at_that_comes_from_a_banned_address() {
+    let (portal, _driver) = mock_with(|c| c.guard.failures = 3).await;
+    let (_, key, app) = with_factor(&portal).await;
+    assert!(answer(&portal, &key, host(2), app.fresh(&portal)).await.is_some());
+    for n in [1, 2] {
+        guess(&portal, "bob", host(n), 3).await;
+    }
+    assert_eq!(bans(&portal).await.len(), 2);
+    assert!(answer(&portal, &key, host(1), app.fresh(&portal)).await.is_none());
+    for _ in 0..5 {
+        assert!(answer(&portal, &key, host(1), app.wrong()).await.is_none());
+    }
+    // What is not looked at is not wrong.
+    assert!(events(&portal, &portal.admin, "session.second_factor").await.is_empty());
+    assert!(bans(&portal).await.iter().all(|b| b.strikes == 1));
+    // From where she has signed in she does, whatever others do there.
+    assert!(answer(&portal, &key, host(2), app.fresh(&portal)).await.is_some());
+    assert!(answer(&portal, &key, host(3), app.fresh(&portal)).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_guessed_from_everywhere_come_to_an_end_but_not_for_their_owner() {
+    let (portal, _driver) = mock_with(|c| c.guard.account_failures = 4).await;
+    let (_, key, app) = with_factor(&portal).await;
+    assert!(answer(&portal, &key, host(1), app.fresh(&portal)).await.is_some());
+    for n in 10..14 {
+        assert!(answer(&portal, &key, host(n), app.wrong()).await.is_none());
+    }
+    assert!(bans(&portal).await.is_empty());
+    assert!(answer(&portal, &key, host(20), app.fresh(&portal)).await.is_none());
+    assert!(answer(&portal, &key, host(1), app.fresh(&portal)).await.is_some(), "known from there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_noise_hides_a_wrong_code() {
+    let (portal, _driver) = mock().await;
+    let (_, key, app) = with_factor(&portal).await;
+    for n in 0..8 {
+        for name in 0..25 {
+            let mut login = portal.portal.login(host(n));
+            assert!(login.key(&format!("user{name}"), key.clone()).await.principal().is_none());
+        }
+    }
+    assert!(answer(&portal, &key, host(1), app.wrong()).await.is_none());
+    let told = events(&portal, &portal.admin, "session.second_factor").await;
+    assert_eq!((told.len(), told[0].actor.as_str()), (1, "alice"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_banned_address_a_second_factor_makes_no_difference() {
+    let (portal, _driver) = mock_with(|c| c.guard.failures = 3).await;
+    with_factor(&portal).await;
+    guess(&portal, "bob", host(1), 3).await;
+    let say = async |from| portal.portal.login(from).password("alice", proof(PASSWORD)).await;
+    assert!(matches!(say(host(1)).await, Verdict::No));
+    assert!(matches!(say(host(2)).await, Verdict::More));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_changed_by_whoever_has_shown_it() {
+    let (portal, _driver) = mock_with(|c| c.ssh.remember_second_factor_s = 3600).await;
+    let p = &portal.portal;
+    // She came before there was one.
+    let (before, key, app) = with_factor(&portal).await;
+    let with_code = answer(&portal, &key, host(1), app.fresh(&portal)).await.unwrap();
+    let remembered = p.login(host(1)).key("alice", key.clone()).await.principal().expect("remembered");
+    for who in [&before, &remembered] {
+        let disable = TotpDisable { proof: proof(PASSWORD) };
+        assert_eq!(refused(p, who, disable).await.code, Code::BadCode);
+        let renew = TotpBackupCodes { proof: proof(PASSWORD) };
+        assert_eq!(refused(p, who, renew).await.code, Code::BadCode);
+    }
+    let renew = TotpBackupCodes { proof: proof(&app.fresh(&portal)) };
+    let codes = p.perform(&remembered, renew).await.unwrap().backup_codes;
+    p.perform(&with_code, TotpBackupCodes { proof: proof(PASSWORD) }).await.unwrap();
+    p.perform(&with_code, TotpDisable { proof: proof(PASSWORD) }).await.unwrap();
+    // Another one: whoever gave a code of that one has given none of this.
+    App::set_up(&portal, &before).await;
+    for used in [PASSWORD, codes[0].as_str()] {
+        let disable = TotpDisable { proof: proof(used) };
+        assert_eq!(refused(p, &with_code, disable).await.code, Code::BadCode);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_guessed_from_inside_either() {
+    let (portal, _driver) = mock_with(|c| c.guard.failures = 3).await;
+    portal.user("alice", "user").await;
+    let alice = try_password(&portal, "alice", PASSWORD, host(1)).await.unwrap();
+    let change = |old: &str| AccountPasswd { old: Some(proof(old)), new: proof("nine purple toads") };
+    for _ in 0..3 {
+        assert_eq!(
+            refused(&portal.portal, &alice, change("seven brown foxez")).await.code,
+            Code::BadPassword
+        );
+    }
+    assert_eq!(bans(&portal).await.len(), 1);
+    assert_eq!(refused(&portal.portal, &alice, change(PASSWORD)).await.code, Code::BadPassword);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_asked_for_at_registration_are_names_tried() {
+    let (portal, _driver) = mock_with(|c| {
+        c.registration.mode = String::from("open");
+        c.guard.names = 3;
+    })
+    .await;
+    portal.user("alice", "user").await;
+    portal.user("bob", "user").await;
+    let come = async |from| portal.portal.login(from).come_in(Errand::Register, None).await;
+    let newcomer = come(host(1)).await.unwrap();
+    for name in ["alice", "bob"] {
+        assert_eq!(newcomer.check_name(name).await.unwrap_err().code, Code::Exists);
+    }
+    newcomer.check_name("nobody").await.unwrap();
+    assert!(bans(&portal).await.is_empty(), "a name that is free is none that is found out");
+    let taken = newcomer.make_account("admin2".parse().unwrap(), Some(proof(PASSWORD))).await.unwrap().name;
+    let again = newcomer.make_account(taken.parse().unwrap(), Some(proof(PASSWORD))).await;
+    assert_eq!(again.unwrap_err().code, Code::Exists);
+    assert_eq!(bans(&portal).await.len(), 1);
+    assert!(come(host(1)).await.is_none());
+    assert!(come(host(2)).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_has_to_count_still_when_the_code_is_given() {
+    let (portal, _driver) = mock().await;
+    let (_, _, app) = with_factor(&portal).await;
+    let db = database(&portal);
+    let changes = [
+        ("UPDATE users SET must_change_password = 0 WHERE name = 'alice'", true),
+        ("UPDATE users SET password_login = 0 WHERE name = 'alice'", false),
+        ("UPDATE users SET password_login = 1, password_hash = 'other' WHERE name = 'alice'", false),
+    ];
+    for (change, lets_in) in changes {
+        let mut login = portal.portal.login(host(1));
+        assert!(matches!(login.password("alice", proof(PASSWORD)).await, Verdict::More), "{change}");
+        db.execute(change, []).unwrap();
+        let code = Zeroizing::new(app.fresh(&portal));
+        assert_eq!(login.code("alice", &code).await.principal().is_some(), lets_in, "{change}");
+        if change.contains("password_login = 0") {
+            db.execute("UPDATE users SET password_login = 1", []).unwrap();
+        }
+    }
 }

@@ -7,10 +7,13 @@ mod work;
 
 use common::{TestPortal, mock};
 use twarga::action::account::AccountShow;
+use twarga::action::ca::{CaAdd, CaRevoke, CaRm};
 use twarga::action::group::*;
+use twarga::action::invite::InviteNew;
 use twarga::action::job::JobLs;
 use twarga::action::role::*;
-use twarga::action::user::{UserLs, UserNew};
+use twarga::action::user::{UserLs, UserNew, UserSet};
+use twarga::action::user_import::UserImport;
 use twarga::action::vm::*;
 use twarga::model::RoleName;
 use twarga::model::group::{GroupName, Level, Member};
@@ -141,7 +144,9 @@ async fn nobody_gives_what_he_has_not() {
     let back = RoleRevoke { role: role("operator"), user: "bob".parse().unwrap() };
     assert_eq!(outcome(p, &clara, back).await, "forbidden");
     assert_eq!(outcome(p, &clara, boss("reader", &["user_read"])).await, "done");
-    assert_eq!(outcome(p, &clara, grant("reader", "bob", None)).await, "done");
+    // A role comes with demands: whom he may not manage, he does not grant one either.
+    assert_eq!(outcome(p, &clara, grant("reader", "bob", None)).await, "forbidden");
+    assert_eq!(outcome(p, &clara, grant("reader", "clara", None)).await, "done");
     let roles = p.perform(&portal.admin, RoleLs {}).await.unwrap();
     let names: Vec<_> = roles.iter().map(|r| r.name.as_str()).collect();
     assert_eq!(names, ["admin", "operator", "user", "auditor", "clerk", "reader"]);
@@ -236,4 +241,90 @@ async fn groups_do_not_go_round_in_circles() {
     portal.user("a", "user").await;
     add(&portal, "c", &["a"]).await.unwrap();
     assert!(add(&portal, "c", &["@a"]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reaches_further_by_authorities_groups_or_laxer_roles() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    let admin = &portal.admin;
+    make_role(&portal, "clerk", &["account_self", "user_read", "user_write", "vm_read", "vm_enter"]).await;
+    let clara = portal.user("clara", "clerk").await;
+    let alice = portal.user("alice", "user").await;
+    make_vm(p, &alice, "web").await;
+    // An authority vouches for administrators too.
+    let line =
+        std::fs::read_to_string(portal.keygen("ca", &["-t", "ed25519"]).with_extension("pub")).unwrap();
+    let add = || CaAdd { key: vec![line.clone()], name: Some(String::from("office")) };
+    assert_eq!(outcome(p, &clara, add()).await, "forbidden");
+    assert_eq!(outcome(p, admin, add()).await, "done");
+    assert_eq!(outcome(p, &clara, CaRm { ca: String::from("office") }).await, "forbidden");
+    let revoke = CaRevoke { certificate: String::from("7"), ca: None, undo: false };
+    assert_eq!(outcome(p, &clara, revoke).await, "forbidden");
+    // Into a group with which something is shared, or into one that is in it.
+    make_group(&portal, "inner", &[]).await;
+    make_group(&portal, "ops", &["alice", "@inner"]).await;
+    let myself = |name: &str| GroupAdd { name: group(name), members: vec!["clara".parse().unwrap()] };
+    assert_eq!(outcome(p, &clara, myself("inner")).await, "done");
+    let out = GroupRemove { name: group("inner"), members: vec!["clara".parse().unwrap()] };
+    assert_eq!(outcome(p, &clara, out).await, "done");
+    share(&portal, &alice, "web", "ops", Level::Enter).await;
+    for name in ["ops", "inner"] {
+        assert_eq!(outcome(p, &clara, myself(name)).await, "forbidden", "{name}");
+        let invite = InviteNew {
+            role: role("clerk"),
+            credits: None,
+            expires: 60,
+            uses: 1,
+            group: Some(group(name)),
+            count: None,
+            csv: false,
+        };
+        assert_eq!(outcome(p, &clara, invite).await, "forbidden", "{name}");
+        let list = format!("name,role,group\nmallory,clerk,{name}\n").into_bytes();
+        let import = UserImport { from: None, dry_run: false, list };
+        assert_eq!(outcome(p, &clara, import).await, "forbidden", "{name}");
+    }
+    // What binds her is not hers to lift.
+    let set = |on: bool| {
+        let change = RoleChange {
+            password_login: Some(on),
+            max_session: Some("8h".parse().unwrap()),
+            ..RoleChange::default()
+        };
+        RoleSet { name: role("clerk"), change, deny: vec![] }
+    };
+    p.perform(admin, set(false)).await.unwrap();
+    assert_eq!(outcome(p, &clara, set(true)).await, "forbidden");
+    let like = RoleNew { name: role("clerk2"), like: Some(role("clerk")), change: RoleChange::default() };
+    let made = p.perform(&clara, like).await.unwrap();
+    assert!(!made.policy.password_login && made.policy.max_session_s == Some(28_800), "{made:?}");
+    make_role(&portal, "lax", &["account_self", "user_read", "user_write"]).await;
+    let change = UserSet {
+        name: "clara".parse().unwrap(),
+        role: Some(role("lax")),
+        password_login: None,
+        must_change: None,
+    };
+    assert_eq!(outcome(p, &clara, change).await, "forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_factor_that_is_demanded_now_ends_what_is_followed() {
+    let (portal, _driver) = mock().await;
+    let p = &portal.portal;
+    let alice = portal.user("alice", "user").await;
+    make_vm(p, &alice, "web").await;
+    let mut feed = p.perform(&alice, VmFollow { all: false }).await.unwrap();
+    assert_eq!(feed.next().await.unwrap().len(), 1);
+    let change = RoleChange { second_factor: Some(true), ..RoleChange::default() };
+    p.perform(&portal.admin, RoleSet { name: role("user"), change, deny: vec![] }).await.unwrap();
+    let ended = async {
+        loop {
+            if let Err(e) = feed.next().await {
+                return e.code.as_str();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(common::PATIENCE, ended).await.unwrap(), "forbidden");
 }

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use twarga::config::Config;
 use twarga::image::Manifest;
 use twarga::model::name::{UserName, VmRef};
-use twarga::model::{VmName, text, time};
+use twarga::model::{Time, VmName, text, time};
+use twarga::portal::authorized_keys;
 use twarga::shell::grammar;
 
 /// The contract's rule, said another way: `[a-z]([a-z0-9-]{0,30}[a-z0-9])?`.
@@ -279,6 +280,55 @@ proptest! {
     }
 }
 
+const KEY: &str = include_str!("../fuzz/seeds/public_key/ed25519");
+
+/// An address or a network, as it is shown again.
+fn network() -> impl Strategy<Value = String> {
+    let v4 = (any::<u32>(), 0_u8..=32).prop_map(|(bits, prefix)| {
+        let kept = bits & u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+        let address = std::net::Ipv4Addr::from_bits(kept);
+        if prefix == 32 { address.to_string() } else { format!("{address}/{prefix}") }
+    });
+    prop_oneof![v4, Just(String::from("2001:db8::/32")), Just(String::from("::1"))]
+}
+
+proptest! {
+    /// Whatever the order and the blanks: what a line says is what the key is limited
+    /// to, and one word more that nobody knows lets none of it in.
+    #[test]
+    fn options_of_a_key_are_kept_to_the_letter(
+        meant in vec(network(), 1..5),
+        except in vec(network(), 0..3),
+        verbs in vec("[a-z]{1,8} ([a-z][a-z-]{0,8}|\\*)", 1..5),
+        days in 1_u64..10_000,
+        order in Just([0, 1, 2]).prop_shuffle(),
+        taken in 1_usize..=3,
+        unknown in "[a-zA-Z-]{1,12}",
+        at in 0_usize..=3,
+    ) {
+        let now = Time::from_millis(1_784_000_000_000);
+        let rules = meant.iter().cloned().chain(except.iter().map(|e| format!("!{e}"))).collect::<Vec<_>>();
+        let all = [
+            format!("from=\"{}\"", rules.join(",")),
+            format!("command=\"{}\"", verbs.join(" , ")),
+            format!("expires=\"{days}d\""),
+        ];
+        let mut options: Vec<_> = order.iter().take(taken).map(|i| all[*i].clone()).collect();
+        let has = |i| order.iter().take(taken).any(|o| *o == i);
+        let keys = authorized_keys::parse(&format!("{} {KEY}", options.join(",")), now).unwrap();
+        let limits = &keys[0].limits;
+        let texts = |list: Vec<String>, there| if there { list } else { Vec::new() };
+        prop_assert_eq!(limits.from.iter().map(ToString::to_string).collect::<Vec<_>>(), texts(rules, has(0)));
+        prop_assert_eq!(limits.verbs.iter().map(ToString::to_string).collect::<Vec<_>>(), texts(verbs, has(1)));
+        prop_assert_eq!(limits.expires_at.is_some(), has(2));
+        let known = ["from", "command", "expires", "expiry-time"];
+        prop_assume!(!known.contains(&unknown.as_str()));
+        options.insert(at.min(options.len()), unknown);
+        let read = authorized_keys::parse(&format!("{} {KEY}", options.join(",")), now);
+        prop_assert!(read.is_err());
+    }
+}
+
 /// The fuzzers' name for a check, and the check.
 type Check = (&'static str, fn(&[u8]));
 
@@ -289,6 +339,7 @@ const CHECKS: &[Check] = &[
     ("config", checks::config),
     ("manifest", checks::manifest),
     ("public_key", checks::public_key),
+    ("authorized_keys", checks::authorized_keys),
     ("keys", checks::keys),
     ("guest", checks::guest),
     ("seed", checks::seed),

@@ -253,7 +253,7 @@ async fn planted_secrets_are_nowhere_after_a_full_run() {
     // As a line, by the client.
     let key = portal.keygen("alice", &["-t", "ed25519"]);
     let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    p.perform(&alice, twarga::action::key::KeyAdd { key: vec![line] }).await.unwrap();
+    p.perform(&alice, twarga::action::key::KeyAdd::of(line)).await.unwrap();
     let words = ["alice@127.0.0.1", "account", "totp", "confirm", "--json", "PLANTED-code"];
     let out = output(ssh_with_code(&portal, &key, &app.fresh(&portal)).args(words)).await;
     assert_eq!((status(&out), stdout(&out).as_str()), (4, ""), "{}", stderr(&out));

@@ -7,7 +7,7 @@ mod common;
 use std::borrow::Cow;
 
 use common::raw::{self, Client};
-use common::{PASSWORD, TestPortal, mock, output, status, stderr, stdout};
+use common::{PASSWORD, TestPortal, mock, mock_with, output, status, stderr, stdout};
 use russh::client::Config;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::signature::Signer as _;
@@ -117,6 +117,8 @@ struct SoftKey {
     key: PrivateKey,
     /// What the portal is shown to have been signed for.
     application: &'static str,
+    /// Somebody touched it.
+    present: bool,
 }
 
 impl SoftKey {
@@ -136,7 +138,7 @@ impl russh::Signer for SoftKey {
         _: Option<HashAlg>,
         mut data: Vec<u8>,
     ) -> Result<Vec<u8>, Refused> {
-        let (present, counter) = (1u8, 7u32.to_be_bytes());
+        let (present, counter) = (u8::from(self.present), 7u32.to_be_bytes());
         let application = Sha256::digest(self.application.as_bytes());
         let signed = [&application[..], &[present], &counter, &Sha256::digest(&data)[..]].concat();
         let signature = self.key.try_sign(&signed).unwrap();
@@ -147,25 +149,59 @@ impl russh::Signer for SoftKey {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_security_key_lets_in() {
-    let (portal, _driver) = mock().await;
+/// An account with a security key, on a portal that takes those.
+async fn with_security_key() -> (TestPortal, SoftKey) {
+    let (portal, _driver) = mock_with(|c| c.ssh.security_keys = true).await;
     let alice = portal.user("alice", "user").await;
     let seed = portal.keygen("soft", &["-t", "ed25519"]);
-    let mut soft = SoftKey { key: raw::private(&seed).as_ref().clone(), application: "ssh:" };
+    let soft = SoftKey { key: raw::private(&seed).as_ref().clone(), application: "ssh:", present: true };
     let line = soft.public().to_openssh().unwrap();
     assert!(line.starts_with("sk-ssh-ed25519@openssh.com "));
-    portal.portal.perform(&alice, KeyAdd { key: vec![line] }).await.unwrap();
-    let mut client = raw::connect(&portal).await;
+    portal.portal.perform(&alice, KeyAdd::of(line)).await.unwrap();
+    (portal, soft)
+}
+
+async fn signs_in(portal: &TestPortal, soft: &mut SoftKey) -> bool {
+    let mut client = raw::connect(portal).await;
     let public = soft.public();
+    client.authenticate_publickey_with("alice", public, None, soft).await.unwrap().success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_security_key_lets_in_where_they_are_taken() {
+    let (portal, mut soft) = with_security_key().await;
     // A signature that was made for a web site.
     soft.application = "webauthn.example";
-    let other = client.authenticate_publickey_with("alice", public.clone(), None, &mut soft).await;
-    assert!(!other.unwrap().success(), "a signature for another application lets in");
+    assert!(!signs_in(&portal, &mut soft).await, "a signature for another application lets in");
     soft.application = "ssh:";
-    let right = client.authenticate_publickey_with("alice", public, None, &mut soft).await;
-    assert!(right.unwrap().success());
-    assert_eq!(raw::exec(&client, "whoami").await.text(), "alice\n");
+    assert!(signs_in(&portal, &mut soft).await);
+}
+
+/// Why they are not taken unless an administrator says so: russh shows nobody the
+/// signature, and verifies one that was made without a touch as well. Should this
+/// test fail one day, the flag is checked, and `security_keys` can go.
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_security_key_was_touched_is_not_seen() {
+    let (portal, mut soft) = with_security_key().await;
+    soft.present = false;
+    assert!(signs_in(&portal, &mut soft).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn security_keys_are_not_taken_unasked() {
+    let (portal, soft) = with_security_key().await;
+    let dir = portal.stop().await;
+    let driver = std::sync::Arc::new(twarga::driver::mock::MockDriver::new());
+    let portal = TestPortal::start_in(dir, driver, |_| {}).await;
+    let alice = portal.sign_in("alice", PASSWORD).await;
+    let line = soft.public().to_openssh().unwrap();
+    let e = portal.portal.perform(&alice, KeyAdd::of(line)).await.unwrap_err();
+    assert!(e.code == twarga::error::Code::BadKey && e.message.contains("hardware token"), "{e}");
+    // It is on the account from before, and lets nobody in, touched or not.
+    for present in [true, false] {
+        let mut soft = SoftKey { key: soft.key.clone(), application: "ssh:", present };
+        assert!(!signs_in(&portal, &mut soft).await);
+    }
 }
 
 /// What `ssh -v` says of a login with those options.

@@ -38,7 +38,7 @@ async fn alice(portal: &TestPortal) -> (Principal, PathBuf, App) {
     let who = portal.user("alice", "user").await;
     let key = portal.keygen("alice", &["-t", "ed25519"]);
     let line = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    portal.portal.perform(&who, KeyAdd { key: vec![line] }).await.unwrap();
+    portal.portal.perform(&who, KeyAdd::of(line)).await.unwrap();
     let app = App::set_up(portal, &who).await;
     (who, key, app)
 }

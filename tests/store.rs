@@ -40,6 +40,7 @@ fn account(name: String) -> NewUser {
         fingerprint: format!("SHA256:{name}"),
         note: String::new(),
         line: String::from("ssh-ed25519 AAAA"),
+        limits: twarga::model::KeyLimits::default(),
     };
     NewUser { name, role: RoleName::USER, password_hash: None, must_change_password: false, key: Some(key) }
 }

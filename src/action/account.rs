@@ -64,6 +64,7 @@ impl Action for Whoami {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const READS: bool = true;
     const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
@@ -81,6 +82,7 @@ impl Action for AccountShow {
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Iam;
     const BEFORE_PASSWORD: bool = true;
+    const READS: bool = true;
     const BEFORE_FACTOR: bool = true;
     type Output = Me;
 
@@ -120,7 +122,7 @@ impl Action for AccountPasswd {
         let has_password = known.is_some_and(|c| c.password_hash.is_some());
         if has_password {
             let old = self.old.clone().unwrap_or_default();
-            if cx.portal.check_password(&name, old).await?.is_none() {
+            if !cx.portal.check_own_password(&cx.who, old).await? {
                 return Err(Error::new(Code::BadPassword, "The old password is not right."));
             }
         }
@@ -140,6 +142,7 @@ impl Action for AccountPrefs {
     const NAME: &'static str = "account.prefs";
     const PERMISSION: Permission = Permission::AccountSelf;
     const CATEGORY: Category = Category::Configuration;
+    const READS: bool = true;
     type Output = Preferences;
 
     async fn run(self, cx: &Cx) -> Result<Preferences> {

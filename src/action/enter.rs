@@ -115,17 +115,20 @@ impl Action for SshConfig {
     const NAME: &'static str = "vm.ssh_config";
     const PERMISSION: Permission = Permission::VmRead;
     const CATEGORY: Category = Category::Configuration;
+    const MINDS_LIMITS: bool = true;
     type Output = SshConfigParts;
 
     async fn run(self, cx: &Cx) -> Result<SshConfigParts> {
         let listen = cx.portal.config().ssh.listen;
         let (portal_host, portal_port) = split_portal(self.portal.as_deref(), listen.port())?;
+        let mut vms = cx.portal.store().vms(Reach::Own(cx.who.user_id())).await?;
+        vms.retain(|vm| cx.may_see(vm));
         Ok(SshConfigParts {
             user: cx.who.name().to_owned(),
             portal_host,
             portal_port,
             portal_keys: cx.portal.keys().host_lines(),
-            vms: cx.portal.store().vms(Reach::Own(cx.who.user_id())).await?,
+            vms,
         })
     }
 }

@@ -111,6 +111,7 @@ macro_rules! changes_members {
             type Output = Group;
 
             async fn run(self, cx: &Cx) -> Result<Group> {
+                cx.portal.may_fill(cx, &self.name).await?;
                 cx.portal.store().$call(self.name, self.members).await
             }
         }

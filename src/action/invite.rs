@@ -84,7 +84,10 @@ impl Action for InviteNew {
         cx.portal.may_give(cx, &self.role).await?;
         let store = cx.portal.store();
         let group_id = match self.group {
-            Some(group) => Some(store.group_number(group).await?),
+            Some(group) => {
+                cx.portal.may_fill(cx, &group).await?;
+                Some(store.group_number(group).await?)
+            }
             None => None,
         };
         let (tokens, tickets): (Vec<_>, Vec<_>) =

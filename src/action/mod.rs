@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod ban;
+pub mod ca;
 pub mod catalogue;
 pub mod enter;
 pub mod event;

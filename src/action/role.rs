@@ -165,11 +165,13 @@ impl Action for RoleNew {
     type Output = Role;
 
     async fn run(self, cx: &Cx) -> Result<Role> {
-        let mut permissions = match self.like {
-            Some(like) => cx.portal.store().role(like).await?.permissions,
-            None => Rights::default(),
+        let (mut permissions, mut policy) = match self.like {
+            Some(like) => {
+                let like = cx.portal.store().role(like).await?;
+                (like.permissions, like.policy)
+            }
+            None => (Rights::default(), Policy::default()),
         };
-        let mut policy = Policy::default();
         self.change.apply(&mut permissions, &mut policy);
         cx.covers(&permissions, &format!("The role “{}”", self.name))?;
         let role = Role { name: self.name, built_in: false, permissions, policy, users: 0 };
@@ -208,7 +210,7 @@ impl Action for RoleSet {
         let RoleSet { name, change, deny } = self;
         let set = move |role: &mut Role| {
             crate::portal::covers(&mine, &role.permissions, &what)?;
-            let before = role.permissions.clone();
+            let (before, demanded) = (role.permissions.clone(), role.policy);
             change.apply(&mut role.permissions, &mut role.policy);
             for permission in &deny {
                 role.permissions.set(*permission, Scope::None);
@@ -217,6 +219,11 @@ impl Action for RoleSet {
                 let message =
                     format!("What {} may do cannot be changed.", text::short(role.name.as_str(), 40));
                 return Err(Error::new(crate::error::Code::RoleBuiltIn, message));
+            }
+            // Whoever is bound by something does not lift it himself.
+            if !role.policy.is_as_strict_as(demanded) {
+                let all = RoleName::ADMIN.built_in().unwrap_or_default();
+                crate::portal::covers(&mine, &all, "Whoever asks less than was demanded")?;
             }
             crate::portal::covers(&mine, &role.permissions, &what)
         };
@@ -307,6 +314,9 @@ impl Action for RoleRevoke {
         let role = cx.portal.store().role(self.role.clone()).await?;
         cx.covers(&role.permissions, &format!("The role “{}”", self.role))?;
         cx.portal.may_manage(cx, cx.user()?).await?;
+        if !Policy::default().is_as_strict_as(role.policy) {
+            cx.covers_everything("Whoever asks less than was demanded")?;
+        }
         cx.portal.store().role_revoke(cx.user()?.id, self.role).await
     }
 }

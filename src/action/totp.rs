@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
 use crate::model::{Category, Permission, Time};
+use crate::portal::auth::{looks_like_a_code, looks_like_an_answer};
 use crate::portal::{Action, Cx};
 
 /// Set up a second factor: codes of an authenticator app
@@ -85,32 +86,41 @@ impl Action for TotpConfirm {
     }
 }
 
-/// What proves that it is not somebody else who sits there: the password, or for an
-/// account without one a code.
+/// What proves that it is not somebody else who sits there: the password, if this very
+/// session gave a code when it came; a code, if it did not, or there is no password.
 async fn prove(cx: &Cx, proof: &Zeroizing<String>, by_code_too: bool) -> Result<()> {
-    let name = cx.who.name();
-    let known = cx.portal.store().credentials(name.to_owned()).await?;
+    let store = cx.portal.store();
+    let known = store.credentials(cx.who.name().to_owned()).await?;
     let has_password = known.is_some_and(|c| c.password_hash.is_some());
-    if has_password && cx.portal.check_password(name, proof.clone()).await?.is_some() {
+    let session = cx.who.session();
+    let counts_since = store.totp(cx.who.user_id()).await?.and_then(|t| t.confirmed_at);
+    // One that is older than the factor gave a code of another one, or none.
+    let has_shown = counts_since.is_none_or(|since| session.gave_code && session.since >= since);
+    let by_password = has_password && has_shown;
+    let by_code = by_code_too || !by_password;
+    let (is_code, may_be_code) = (looks_like_a_code(proof), looks_like_an_answer(proof));
+    // Six digits are no guess at a password.
+    if by_password && !(by_code && is_code) && cx.portal.check_own_password(&cx.who, proof.clone()).await? {
         return Ok(());
     }
-    if by_code_too || !has_password {
+    // What cannot be a code was a wrong password, and is counted as one.
+    if by_code && (may_be_code || !by_password) {
         let right = cx.portal.spend_answer(cx.who.user(), cx.who.source_ip(), proof).await?;
-        return match (right, has_password) {
-            (Some(_), _) => Ok(()),
-            (None, true) => {
-                Err(Error::new(Code::BadCode, "That is neither the password nor a code.").hint(""))
-            }
-            (None, false) => Err(Error::new(Code::BadCode, "That code is not right, or was used before.")),
-        };
+        if right.is_some() {
+            return Ok(());
+        }
     }
-    Err(Error::new(Code::BadPassword, "The password is not right."))
+    Err(match (by_password, by_code) {
+        (true, true) => Error::new(Code::BadCode, "That is neither the password nor a code.").hint(""),
+        (true, false) => Error::new(Code::BadPassword, "The password is not right."),
+        (false, _) => Error::new(Code::BadCode, "That code is not right, or was used before."),
+    })
 }
 
 /// Take the second factor off
 ///
-/// Wants the password, or a code from an account that has none: asked for on a
-/// terminal, else the first line of standard input.
+/// Wants the password, if you gave a code when you signed in, else a code, or a backup
+/// code: asked for on a terminal, else the first line of standard input.
 #[derive(Debug, Args, Serialize)]
 pub struct TotpDisable {
     /// The password, or a code.
@@ -139,8 +149,8 @@ impl Action for TotpDisable {
 
 /// Ten new backup codes; those so far stop working
 ///
-/// Wants a code or the password: asked for on a terminal, else the first line of
-/// standard input.
+/// Wants a code, or the password, if you gave a code when you signed in: asked for on a
+/// terminal, else the first line of standard input.
 #[derive(Debug, Args, Serialize)]
 pub struct TotpBackupCodes {
     /// A code, or the password.

@@ -60,6 +60,7 @@ impl Action for UserNew {
         let name = self.name.for_new()?;
         cx.portal.may_give(cx, &self.role).await?;
         let key = self.key.as_deref().map(keys::parse_public).transpose()?;
+        key.iter().try_for_each(|key| cx.portal.check_key(key))?;
         let password = key.is_none().then(auth::one_time_password);
         let password_hash = match &password {
             Some(p) => Some(cx.portal.hash(p.clone()).await?),
@@ -211,7 +212,7 @@ impl Action for UserSet {
 
     async fn run(self, cx: &Cx) -> Result<Person> {
         if let Some(role) = &self.role {
-            cx.portal.may_give(cx, role).await?;
+            cx.portal.may_exchange(cx, &cx.user()?.role, role).await?;
         }
         let wanted = UserChange {
             role: self.role,

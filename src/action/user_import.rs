@@ -219,6 +219,9 @@ async fn look(cx: &Cx, rows: &[Row], mistakes: &mut Mistakes) -> Result<HashMap<
     let mut groups: HashMap<GroupName, Option<i64>> = HashMap::new();
     for row in rows {
         let name = row.name.as_str();
+        if let Some(Err(e)) = row.key.as_ref().map(|key| cx.portal.check_key(key)) {
+            mistakes.add(row.line, e.message);
+        }
         if taken.contains(name) {
             mistakes.add(row.line, format!("There is an account called “{name}” already."));
         }
@@ -239,7 +242,10 @@ async fn look(cx: &Cx, rows: &[Row], mistakes: &mut Mistakes) -> Result<HashMap<
         let Some(group) = &row.group else { continue };
         if !groups.contains_key(group) {
             let number = match store.group_number(group.clone()).await {
-                Ok(number) => Some(number),
+                Ok(number) => {
+                    cx.portal.may_fill(cx, group).await?;
+                    Some(number)
+                }
                 Err(e) if e.code == Code::GroupNotFound => None,
                 Err(e) => return Err(e),
             };

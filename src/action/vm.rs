@@ -170,11 +170,13 @@ impl Action for VmLs {
     const NAME: &'static str = "vm.ls";
     const PERMISSION: Permission = Permission::VmRead;
     const CATEGORY: Category = Category::Configuration;
+    const MINDS_LIMITS: bool = true;
     type Output = Vec<Vm>;
 
     async fn run(self, cx: &Cx) -> Result<Vec<Vm>> {
         let reach = cx.reach(self.all);
         let mut vms = cx.portal.store().vms(reach).await?;
+        vms.retain(|vm| cx.may_see(vm));
         vms.retain(|vm| {
             self.tag.as_ref().is_none_or(|t| vm.tags.contains(t))
                 && self.state.as_ref().is_none_or(|s| vm.state.as_str() == s)
@@ -194,6 +196,7 @@ pub struct VmFollow {
 #[derive(Debug)]
 pub struct VmFeed {
     portal: Portal,
+    who: Principal,
     reach: Reach,
     licence: Licence,
     changes: tokio::sync::watch::Receiver<u64>,
@@ -221,8 +224,8 @@ impl VmFeed {
         let samples = Arc::clone(&self.samples.borrow_and_update());
         let vms = self.portal.store().vms(self.reach).await?;
         self.fresh = false;
-        Ok(vms
-            .into_iter()
+        let seen = vms.into_iter().filter(|vm| self.who.limits().sees(vm));
+        Ok(seen
             .map(|vm| {
                 let s = samples.get(&vm.uuid).copied();
                 (vm, s)
@@ -235,12 +238,14 @@ impl Action for VmFollow {
     const NAME: &'static str = "vm.follow";
     const PERMISSION: Permission = Permission::VmRead;
     const CATEGORY: Category = Category::Configuration;
+    const MINDS_LIMITS: bool = true;
     type Output = VmFeed;
 
     async fn run(self, cx: &Cx) -> Result<VmFeed> {
         let reach = cx.reach(self.all);
         Ok(VmFeed {
             portal: cx.portal.clone(),
+            who: cx.who.clone(),
             reach,
             licence: cx.licence::<Self>(),
             changes: cx.portal.changes(),

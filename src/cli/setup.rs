@@ -85,7 +85,9 @@ pub(super) async fn init(config: Config, flags: Init) -> Result<()> {
         Some(file) => {
             let text = std::fs::read_to_string(&file)
                 .map_err(|e| Error::new(Code::BadKey, format!("{} cannot be read: {e}.", file.display())))?;
-            admin.key = Some(keys::parse_public(&text)?);
+            let key = keys::parse_public(&text)?;
+            keys::check_taken(&key, config.ssh.security_keys)?;
+            admin.key = Some(key);
         }
         None => {
             let password = password_from_stdin()?;

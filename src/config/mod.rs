@@ -51,6 +51,8 @@ pub struct Ssh {
     pub listen: SocketAddr,
     /// Whether passwords are taken at all.
     pub password_auth: bool,
+    /// Whether keys of hardware tokens are taken, though nobody sees whether they were touched.
+    pub security_keys: bool,
     /// Seconds that a connection may take to sign in.
     pub login_grace_s: u64,
     /// Connections that have not signed in, at once.
@@ -179,6 +181,7 @@ impl Default for Config {
             ssh: Ssh {
                 listen: SocketAddr::from(([0, 0, 0, 0], 2222)),
                 password_auth: true,
+                security_keys: false,
                 login_grace_s: 30,
                 max_startups: 100,
                 max_startups_per_ip: 20,
@@ -345,6 +348,7 @@ impl Ssh {
     fn read(&mut self, s: &mut Section<'_>) {
         s.address("listen", &mut self.listen);
         s.boolean("password_auth", &mut self.password_auth);
+        s.boolean("security_keys", &mut self.security_keys);
         s.integer("login_grace_s", 1, 3600, &mut self.login_grace_s);
         s.integer("max_startups", 1, 100_000, &mut self.max_startups);
         s.integer("max_startups_per_ip", 1, 100_000, &mut self.max_startups_per_ip);
@@ -438,6 +442,7 @@ host_key_dir = "k"
 [ssh]
 listen = "127.0.0.1:2200"
 password_auth = false
+security_keys = true
 login_grace_s = 10
 max_startups = 5
 max_startups_per_ip = 4

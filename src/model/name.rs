@@ -76,8 +76,8 @@ impl fmt::Display for VmRef {
 }
 
 /// Words that stand for something else where an account's name may: errands at the
-/// door, actors of events, whoever runs the host. Not for new accounts.
-const RESERVED: [&str; 7] = ["invite", "register", "reset", "root", "system", "portal", "twarga"];
+/// door, actors of events. Not for new accounts.
+const RESERVED: [&str; 6] = ["invite", "register", "reset", "system", "portal", "twarga"];
 
 /// The name of an account: like a VM's name, and `_` besides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

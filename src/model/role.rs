@@ -61,7 +61,7 @@ impl Permission {
     }
 
     /// Whether it changes nothing: what a read-only key may still do.
-    pub fn reads(self) -> bool {
+    pub const fn reads(self) -> bool {
         use Permission as P;
         match self {
             P::CatalogueRead | P::VmRead | P::EventRead | P::SessionRead => true,
@@ -265,6 +265,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether it demands all that the other one does.
+    pub fn is_as_strict_as(self, other: Policy) -> bool {
+        self.and(other) == self
+    }
+
     /// What two roles demand together: the stricter of each.
     #[must_use]
     pub fn and(self, other: Policy) -> Policy {

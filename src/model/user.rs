@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::group::GroupName;
-use crate::model::{RoleName, Time};
+use crate::model::{KeyLimits, RoleName, Time};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,4 +66,8 @@ pub struct SshKey {
     pub created_at: Time,
     /// When it last let somebody in.
     pub last_used_at: Option<Time>,
+    /// From where that was.
+    pub last_used_from: Option<String>,
+    /// What it is limited to.
+    pub limits: KeyLimits,
 }

@@ -10,12 +10,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::principal::Principal;
-use super::{Portal, Session};
+use super::{Portal, Session, limits};
 use crate::error::{Code, Error, Result};
 use crate::model::group::Level;
 use crate::model::name::{UserName, VmRef};
 use crate::model::{
-    Category, EventDraft, Job, Outcome, Permission, Reach, Rights, Scope, Severity, Standing, User, Vm, text,
+    Category, EventDraft, Job, Outcome, Permission, Reach, Rights, RoleName, Scope, Severity, Standing, User,
+    Vm, text,
 };
 
 /// Between two tries at writing an outcome down: at first, and when it is given up.
@@ -35,6 +36,11 @@ pub trait Action: Serialize + Send + Sync + 'static {
     const BEFORE_PASSWORD: bool = false;
     /// Afterwards somebody's rights may be others: whoever is here by them is looked at again.
     const CHANGES_RIGHTS: bool = matches!(Self::PERMISSION, Permission::UserWrite);
+    /// It changes nothing.
+    const READS: bool = Self::PERMISSION.reads();
+    /// What it gives is no more than [`Cx::may_see`] lets through, so that a key for a
+    /// few VMs may ask for it.
+    const MINDS_LIMITS: bool = false;
     /// May be done by somebody who has yet to set up a second factor that is demanded.
     const BEFORE_FACTOR: bool = false;
     /// What comes of it.
@@ -146,6 +152,17 @@ impl Cx {
         }
     }
 
+    /// Whether the asker's key lets that VM be seen.
+    pub fn may_see(&self, vm: &Vm) -> bool {
+        limits::sees_vm(&self.who, vm)
+    }
+
+    /// # Errors
+    /// `forbidden` if there is anything that the asker may not do.
+    pub fn covers_everything(&self, what: &str) -> Result<()> {
+        self.covers(&RoleName::ADMIN.built_in().unwrap_or_default(), what)
+    }
+
     /// Which rows of a list the asker gets: their own, or all that they may see.
     pub fn reach(&self, all: bool) -> Reach {
         match (all, self.scope) {
@@ -253,9 +270,10 @@ impl Portal {
     ) -> Result<A::Output> {
         let changes = self.rights_changes();
         let standing = self.standing_now::<A>(who).await?;
-        let asked = Asked { who, permission: A::PERMISSION, scope: standing.rights.scope(A::PERMISSION) };
+        limits::may_ask::<A>(who, target)?;
+        let scope = standing.rights.scope(A::PERMISSION);
+        let asked = Asked { who, action: A::NAME, permission: A::PERMISSION, scope };
         let subject = self.resolve(&asked, target).await?;
-        let scope = asked.scope;
         let rights = standing.rights;
         let cx = Cx { portal: self.clone(), who: who.clone(), scope, rights, changes, subject };
         action.run(&cx).await
@@ -294,7 +312,8 @@ impl Portal {
             Target::Job(id) => {
                 let not_found = || Error::new(Code::JobNotFound, format!("No job {id}."));
                 let job = self.store().job(*id).await?.ok_or_else(not_found)?;
-                match asked.reaches(job.owner_id) || self.is_shared(asked, job.vm_id).await? {
+                let theirs = asked.reaches(job.owner_id) || self.is_shared(asked, job.vm_id).await?;
+                match theirs && limits::sees_job(asked.who, asked.action, &job) {
                     true => Subject::Job(job),
                     false => return Err(not_found()),
                 }
@@ -318,8 +337,10 @@ impl Portal {
     /// Whether somebody of that standing may be inside a VM.
     pub(super) async fn may_enter(&self, who: &Principal, standing: &Standing, vm: &Vm) -> Result<bool> {
         let permission = Permission::VmEnter;
-        let asked = Asked { who, permission, scope: standing.rights.scope(permission) };
-        if asked.scope == Scope::None || standing.user.must_change_password {
+        let scope = standing.rights.scope(permission);
+        let asked = Asked { who, action: "vm.ssh", permission, scope };
+        let kept = standing.user.must_change_password || standing.must_enrol();
+        if scope == Scope::None || kept || !limits::sees_vm(who, vm) {
             return Ok(false);
         }
         Ok(asked.reaches(vm.owner_id) || self.is_shared(&asked, Some(vm.id)).await?)
@@ -328,6 +349,7 @@ impl Portal {
     async fn resolve_vm(&self, asked: &Asked<'_>, name: &VmRef) -> Result<Vm> {
         let owner = name.owner.as_ref().map_or(asked.who.name(), UserName::as_str).to_owned();
         if let Some(vm) = self.store().vm_by_name(owner, name.name.to_string()).await?
+            && limits::sees_vm(asked.who, &vm)
             && (asked.reaches(vm.owner_id) || self.is_shared(asked, Some(vm.id)).await?)
         {
             return Ok(vm);
@@ -352,6 +374,7 @@ impl Portal {
 /// What somebody wants of a row.
 struct Asked<'a> {
     who: &'a Principal,
+    action: &'static str,
     permission: Permission,
     scope: Scope,
 }

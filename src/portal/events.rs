@@ -10,7 +10,7 @@ use super::{Portal, Principal, Session};
 use crate::error::Result;
 use crate::model::session::LastLogin;
 use crate::model::text;
-use crate::model::{Category, Event, EventDraft, Network, Outcome, Severity, Time};
+use crate::model::{Category, Credential, Event, EventDraft, Network, Outcome, Severity, SshKey, Time, User};
 
 /// Rows a minute that strangers can cause, and those from one address among them;
 /// what is beyond is counted, and told of by the next row: no attack fills the disk.
@@ -23,6 +23,21 @@ const LONGEST_DETAILS: usize = 4096;
 /// Columns of an event's target and of its message.
 const LONGEST_WORDS: usize = 300;
 
+/// What rows are counted by, beside all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// Where somebody comes from.
+    Network(Network),
+    /// The account that it is about.
+    Account(i64),
+}
+
+impl From<IpAddr> for Whose {
+    fn from(address: IpAddr) -> Whose {
+        Whose::Network(Network::of(address))
+    }
+}
+
 /// How many rows strangers have caused in this minute.
 #[derive(Debug, Default)]
 pub(super) struct StrangerBudget(Mutex<Minute>);
@@ -31,31 +46,31 @@ pub(super) struct StrangerBudget(Mutex<Minute>);
 struct Minute {
     minute: i64,
     used: u64,
-    /// The same by address: no more of them than there are rows.
-    by_address: HashMap<Network, u64>,
+    /// The same one by one: no more of them than there are rows.
+    by_whom: HashMap<Whose, u64>,
     dropped: u64,
 }
 
 impl StrangerBudget {
     /// Whether one more row may be written that somebody from there has caused, and
     /// how many were dropped before it that nobody has told of yet.
-    fn take(&self, from: IpAddr, now: Time) -> (bool, u64) {
+    fn take(&self, whose: impl Into<Whose>, now: Time) -> (bool, u64) {
         let mut m = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.millis() / 60_000;
         if std::mem::replace(&mut m.minute, minute) != minute {
             m.used = 0;
-            m.by_address.clear();
+            m.by_whom.clear();
         }
         if m.used >= STRANGERS_PER_MINUTE {
             m.dropped += 1;
             return (false, 0);
         }
-        let of_address = m.by_address.entry(Network::of(from)).or_default();
-        if *of_address >= ADDRESS_PER_MINUTE {
+        let of_one = m.by_whom.entry(whose.into()).or_default();
+        if *of_one >= ADDRESS_PER_MINUTE {
             m.dropped += 1;
             return (false, 0);
         }
-        *of_address += 1;
+        *of_one += 1;
         m.used += 1;
         (true, std::mem::take(&mut m.dropped))
     }
@@ -76,9 +91,9 @@ impl Portal {
         &self,
         draft: EventDraft,
         user_id: i64,
-        key_id: Option<i64>,
+        by: Credential,
     ) -> Result<Option<LastLogin>> {
-        let (event, before) = self.store().login_insert(shortened(draft), user_id, key_id).await?;
+        let (event, before) = self.store().login_insert(shortened(draft), user_id, by).await?;
         self.tell(&Arc::new(event));
         Ok(before)
     }
@@ -136,6 +151,67 @@ impl Portal {
         }
     }
 
+    /// Tells the owner of a key that it was brought where or when it does not let in,
+    /// within the strangers' budget.
+    pub(super) async fn record_unfit_key(&self, user: &User, key: &SshKey, from: IpAddr, why: &'static str) {
+        let (write, dropped) = self.inner.strangers.take(from, Time::now());
+        if !write {
+            return;
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.login",
+            outcome: Outcome::Failure,
+            severity: Severity::Medium,
+            actor: user.name.clone(),
+            actor_id: Some(user.id),
+            source_ip: Some(from.to_string()),
+            target: Some(format!("key {}", key.id)),
+            session: None,
+            message: format!("Somebody brought a key of {}'s: {why}.", user.name),
+            details: json!({ "method": "publickey", "key": key.id, "fingerprint": key.fingerprint,
+                "not_written_before": dropped }),
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "a refused login is not written down");
+        }
+    }
+
+    /// Writes down why a certificate by a trusted authority let nobody in, within the
+    /// strangers' budget.
+    pub(super) async fn record_refused_certificate(
+        &self,
+        name: &str,
+        from: IpAddr,
+        mut details: serde_json::Value,
+        why: &'static str,
+    ) {
+        let (write, dropped) = self.inner.strangers.take(from, Time::now());
+        if !write {
+            return;
+        }
+        if let Some(details) = details.as_object_mut() {
+            details.insert(String::from("method"), json!("certificate"));
+            details.insert(String::from("not_written_before"), json!(dropped));
+        }
+        let draft = EventDraft {
+            category: Category::Authentication,
+            action: "session.login",
+            outcome: Outcome::Failure,
+            severity: Severity::Low,
+            actor: text::short(name, 40),
+            actor_id: None,
+            source_ip: Some(from.to_string()),
+            target: None,
+            session: None,
+            message: format!("A certificate was refused: {why}."),
+            details,
+        };
+        if let Err(e) = self.record(draft, None).await {
+            tracing::error!(error = %e, "a refused login is not written down");
+        }
+    }
+
     /// Writes down that somebody was not let in, within the strangers' budget.
     pub(super) async fn record_refused_login(&self, name: &str, from: IpAddr, method: &'static str) {
         let draft = EventDraft {
@@ -165,8 +241,14 @@ impl Portal {
         self.record_within(&self.inner.alarms, draft, from).await;
     }
 
-    async fn record_within(&self, budget: &StrangerBudget, mut draft: EventDraft, from: IpAddr) {
-        let (write, dropped) = budget.take(from, Time::now());
+    /// Writes down that a wrong code came after a right first factor: of each account
+    /// within a budget of its own, which nobody uses up who has no first factor.
+    pub(super) async fn record_wrong_code(&self, draft: EventDraft, user_id: i64) {
+        self.record_within(&self.inner.wrong_codes_told, draft, Whose::Account(user_id)).await;
+    }
+
+    async fn record_within(&self, budget: &StrangerBudget, mut draft: EventDraft, whose: impl Into<Whose>) {
+        let (write, dropped) = budget.take(whose, Time::now());
         if !write {
             return;
         }
@@ -232,7 +314,7 @@ mod tests {
         assert_eq!(written, ADDRESS_PER_MINUTE, "one address does not use up what all have");
         let written = (2..1_000_000).filter(|n| budget.take(from(*n), now).0).count() as u64;
         assert_eq!(written, STRANGERS_PER_MINUTE - ADDRESS_PER_MINUTE);
-        assert!(budget.0.lock().unwrap().by_address.len() <= 120);
+        assert!(budget.0.lock().unwrap().by_whom.len() <= 120);
         let later = Time::from_millis(60_060_000);
         let dropped = 10_000 + 999_998 - STRANGERS_PER_MINUTE;
         // The first row after those that were dropped tells of them; the first of them did of none.

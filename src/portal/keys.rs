@@ -9,8 +9,9 @@ use russh::keys::ssh_key::{LineEnding, rand_core::UnwrapErr};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
+use super::Portal;
 use crate::error::{Code, Error, Result};
-use crate::model::text;
+use crate::model::{KeyLimits, text};
 use crate::store::NewKey;
 
 /// Their files: host keys, and what the portal signs in to VMs with.
@@ -163,25 +164,64 @@ pub fn parse_public(line: &str) -> Result<NewKey> {
     if line.len() > LONGEST_LINE {
         return Err(bad("it is too long"));
     }
-    let key = PublicKey::from_openssh(line).map_err(|_| bad("it cannot be read"))?;
-    match key.algorithm() {
-        Algorithm::Ed25519
-        | Algorithm::Ecdsa { .. }
-        | Algorithm::SkEd25519
-        | Algorithm::SkEcdsaSha2NistP256 => {}
-        Algorithm::Rsa { .. } => {
-            if rsa_bits(&key).is_none_or(|bits| bits < 2048) {
-                return Err(bad("an RSA key has at least 2048 bits"));
-            }
-        }
-        other => return Err(bad(&format!("{} is not accepted", text::short(other.as_str(), 40)))),
+    if line.split_whitespace().next().is_some_and(|kind| kind.contains("-cert-v01@")) {
+        return Err(bad("it is a certificate, and not the key that it is for"));
     }
+    let key = PublicKey::from_openssh(line).map_err(|_| bad("it cannot be read"))?;
+    check_kind(&key).map_err(|why| bad(&why))?;
     Ok(NewKey {
         algorithm: key.algorithm().as_str().to_owned(),
         fingerprint: fingerprint(&key),
         note: text::short(key.comment().as_str_lossy(), 80),
         line: public_line(&key),
+        limits: KeyLimits::default(),
     })
+}
+
+/// Whether a key of that kind, and of that strength, is one to sign with.
+///
+/// # Errors
+/// Why not, in a few words.
+pub fn check_kind(key: &PublicKey) -> Result<(), String> {
+    match key.algorithm() {
+        Algorithm::Ed25519
+        | Algorithm::Ecdsa { .. }
+        | Algorithm::SkEd25519
+        | Algorithm::SkEcdsaSha2NistP256 => Ok(()),
+        Algorithm::Rsa { .. } if rsa_bits(key).is_none_or(|bits| bits < 2048) => {
+            Err(String::from("an RSA key has at least 2048 bits"))
+        }
+        Algorithm::Rsa { .. } => Ok(()),
+        other => Err(format!("{} is not accepted", text::short(other.as_str(), 40))),
+    }
+}
+
+/// Whether keys of that kind live in hardware that is touched to sign.
+pub fn is_security_key(algorithm: &Algorithm) -> bool {
+    matches!(algorithm, Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
+}
+
+/// Whether an account may have that key; `security_keys`: whether those in hardware are
+/// taken.
+///
+/// # Errors
+/// `key.invalid` if it lives in hardware, and those are not taken.
+pub fn check_taken(key: &NewKey, security_keys: bool) -> Result<()> {
+    if security_keys || !key.algorithm.starts_with("sk-") {
+        return Ok(());
+    }
+    let why = "That is a key of a hardware token, and those are not taken here: whether it is touched to sign cannot be seen.";
+    Err(Error::new(Code::BadKey, why).hint("Bring another, such as one by `ssh-keygen -t ed25519`."))
+}
+
+impl Portal {
+    /// Whether an account here may have that key.
+    ///
+    /// # Errors
+    /// Those of [`check_taken`].
+    pub(crate) fn check_key(&self, key: &NewKey) -> Result<()> {
+        check_taken(key, self.config().ssh.security_keys)
+    }
 }
 
 fn rsa_bits(key: &PublicKey) -> Option<usize> {

@@ -17,7 +17,7 @@ use crate::crash;
 use crate::driver::{DomainSpec, Seed};
 use crate::error::{Code, Error, Result};
 use crate::model::job::JobRequest;
-use crate::model::{Image, Job, Plan, Size, Vm, VmName, VmState};
+use crate::model::{Image, Job, Plan, Size, Time, Vm, VmName, VmState};
 use crate::store::{BootRecord, JobDraft, NewVm, Place};
 
 /// The only host there is so far; every row names it.
@@ -242,7 +242,9 @@ impl Portal {
         let (images, name, digest) = (self.images().clone(), vm.image.clone(), record.image_digest.clone());
         let (manifest, boot) = tokio::task::spawn_blocking(move || images.verified(&name, &digest)).await??;
         let mut authorized_keys = vec![format!("{} twarga-portal", self.keys().client_line())];
-        for key in self.store().keys(vm.owner_id).await? {
+        let keys = self.store().keys(vm.owner_id).await?;
+        // Inside, nobody asks what a key is limited to.
+        for key in keys.into_iter().filter(|key| key.limits.may_enter(vm, Time::now())) {
             authorized_keys.push(format!("{} {}", key.line, key.note));
         }
         let ssh_port = vm.ssh_port.ok_or_else(|| Error::internal("a VM without a port"))?;

@@ -3,12 +3,14 @@
 //! the store or a driver.
 
 pub mod auth;
+pub mod authorized_keys;
 mod door;
 pub mod entry;
 mod events;
 mod guard;
 mod jobs;
 pub mod keys;
+mod limits;
 pub(crate) mod machine;
 mod monitor;
 mod people;
@@ -41,7 +43,7 @@ pub use keys::PortalKeys;
 pub use monitor::VmSample;
 pub use principal::Principal;
 pub use rights::Licence;
-pub use sessions::{Session, Sessions, Visit};
+pub use sessions::{Pass, Session, Sessions, Visit};
 
 /// Events that a follower may lag behind before it is told so.
 const EVENT_BACKLOG: usize = 256;
@@ -69,6 +71,8 @@ struct Inner {
     counters: Counters,
     strangers: events::StrangerBudget,
     alarms: events::StrangerBudget,
+    /// Of wrong codes, by account.
+    wrong_codes_told: events::StrangerBudget,
     registrations: auth::Registrations,
     events: broadcast::Sender<Arc<Event>>,
     /// Grows whenever a VM or a job changes.
@@ -85,6 +89,8 @@ struct Inner {
     /// Since when the driver's backend is away.
     driver_away: Mutex<Option<Time>>,
     startups: AtomicU64,
+    /// Whether certificates may let somebody in.
+    trusts_authorities: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -137,6 +143,7 @@ impl Portal {
                 counters: Counters::default(),
                 strangers: events::StrangerBudget::default(),
                 alarms: events::StrangerBudget::default(),
+                wrong_codes_told: events::StrangerBudget::default(),
                 registrations: auth::Registrations::default(),
                 events: broadcast::channel(EVENT_BACKLOG).0,
                 version: watch::channel(0).0,
@@ -149,10 +156,12 @@ impl Portal {
                 listening: AtomicBool::new(false),
                 driver_away: Mutex::default(),
                 startups: AtomicU64::new(0),
+                trusts_authorities: AtomicBool::new(false),
                 config,
             }),
         };
         portal.recall_bans().await?;
+        portal.recall_authorities().await?;
         portal.recover().await?;
         Ok(portal)
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::sessions::Session;
-use crate::model::{Rights, Standing, User};
+use crate::model::{KeyLimits, Rights, Standing, User};
 
 /// Whoever performs an action: an account, as it was when it signed in. Its
 /// rights are looked up afresh at each action.
@@ -48,6 +48,11 @@ impl Principal {
     /// The session it is in.
     pub fn session(&self) -> &Arc<Session> {
         &self.session
+    }
+
+    /// What the key that they came by is limited to.
+    pub fn limits(&self) -> &KeyLimits {
+        &self.session.pass.limits
     }
 
     /// From where.

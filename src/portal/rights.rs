@@ -74,7 +74,8 @@ impl Licence {
         }
         self.changes.mark_unchanged();
         let standing = self.portal.store().standing(self.who.user_id()).await?;
-        let scope = standing.filter(|s| s.user.enabled).map(|s| s.rights.scope(self.permission));
+        let free = |s: &Standing| s.user.enabled && !s.user.must_change_password && !s.must_enrol();
+        let scope = standing.filter(free).map(|s| s.rights.scope(self.permission));
         if scope != Some(self.scope) {
             return Err(Error::new(Code::Forbidden, "Your rights have changed."));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
 use crate::model::session::LastLogin;
-use crate::model::{SessionInfo, Time, Vm};
+use crate::model::{Credential, KeyLimits, SessionInfo, Time, Vm};
+
+/// What somebody came in by, and how far that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// What it is.
+    pub credential: Credential,
+    /// What it is limited to.
+    pub limits: KeyLimits,
+}
+
+impl Pass {
+    /// What has no limits.
+    pub fn unlimited(credential: Credential) -> Pass {
+        Pass { credential, limits: KeyLimits::default() }
+    }
+}
 
 /// One signed-in connection.
 #[derive(Debug)]
@@ -28,8 +44,14 @@ pub struct Session {
     pub method: String,
     /// Since when.
     pub since: Time,
+    /// What it came by.
+    pub pass: Pass,
+    /// Whether it gave a code of the second factor, or a backup code, when it came.
+    pub gave_code: bool,
     /// Ends every channel of the connection.
     pub kill: CancellationToken,
+    /// What it came by counts no more.
+    pub(super) taken_back: AtomicBool,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     /// By a clock that nobody sets: milliseconds from `began` to the last input.
@@ -96,6 +118,8 @@ pub(super) struct Arrival {
     pub method: String,
     pub max_s: Option<u64>,
     pub rights_at: u64,
+    pub pass: Pass,
+    pub gave_code: bool,
 }
 
 impl Session {
@@ -118,6 +142,11 @@ impl Session {
             bytes_out: self.bytes_out(),
             current,
         }
+    }
+
+    /// Whether what it came by counts no more.
+    pub fn is_taken_back(&self) -> bool {
+        self.taken_back.load(Ordering::Acquire)
     }
 
     /// Says something to the person beside whatever they do.
@@ -265,7 +294,10 @@ impl Sessions {
             source_ip: who.source_ip,
             method: who.method,
             since: Time::now(),
+            pass: who.pass,
+            gave_code: who.gave_code,
             kill: CancellationToken::new(),
+            taken_back: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             last_input: AtomicU64::new(0),

@@ -3,14 +3,15 @@
 //! nearest word as its hint.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::help;
 use crate::action::{
-    account, ban, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user,
+    account, ban, ca, catalogue, enter, event, group, host, invite, job, key, role, session, totp, user,
     user_import, vm,
 };
 use crate::error::{Code, Error, Result};
+use crate::model::limits::Verb;
 use crate::model::text;
 
 /// The longest line that is looked at, bytes.
@@ -79,6 +80,9 @@ pub enum Command {
     /// Classes and teams that share machines (for admins)
     #[command(subcommand)]
     Group(GroupVerb),
+    /// Authorities whose certificates let people in (for admins)
+    #[command(subcommand)]
+    Ca(CaVerb),
     /// The machine below (for admins)
     #[command(subcommand)]
     Host(HostVerb),
@@ -162,6 +166,7 @@ pub enum JobVerb {
 pub enum KeyVerb {
     Ls(key::KeyLs),
     Add(key::KeyAdd),
+    Rename(key::KeyRename),
     Rm(key::KeyRm),
 }
 
@@ -244,6 +249,15 @@ pub enum GroupVerb {
 
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)]
+pub enum CaVerb {
+    Ls(ca::CaLs),
+    Add(ca::CaAdd),
+    Rm(ca::CaRm),
+    Revoke(ca::CaRevoke),
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum HostVerb {
     Show(host::HostShow),
 }
@@ -299,6 +313,51 @@ pub fn parse(words: &[String]) -> Result<Parsed> {
         Err(e) if e.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(tidy(&e.to_string()))),
         Err(e) => Err(explain(&e, words)),
     }
+}
+
+/// The verb of a line that is a command with an action of its own; none of any other.
+pub fn verb_of(line: &str) -> Option<Verb> {
+    let words = words(line.as_bytes()).ok()?;
+    let Ok(Parsed::Run(_)) = parse(&words) else { return None };
+    let noun = words.first().is_some_and(|w| is_short(w)).then(|| String::from("vm"));
+    let matches = Line::command().try_get_matches_from(noun.into_iter().chain(words)).ok()?;
+    // By their own names, whatever short form was written.
+    let (first, rest) = matches.subcommand()?;
+    match rest.subcommand_name() {
+        Some(second) => format!("{first} {second}").parse().ok(),
+        None => first.parse().ok(),
+    }
+}
+
+/// Whether there is such a verb.
+///
+/// # Errors
+/// `usage.unknown_command`, with the nearest as its hint.
+pub fn check_verb(verb: &Verb) -> Result<()> {
+    // What a jump is; nobody types it.
+    if verb.action().is_some_and(|action| action == "vm.forward") {
+        return Ok(());
+    }
+    let shown = verb.to_string();
+    let words: Vec<&str> = shown.split(' ').collect();
+    let (known, before, wrong) = match words.as_slice() {
+        [noun, verb] if help::next_words(&[]).iter().any(|n| n == noun) => {
+            let verbs = help::next_words(&[(*noun).to_owned()]);
+            (*verb == "*" || verbs.iter().any(|v| v == verb), format!("{noun} "), *verb)
+        }
+        [one] => (help::next_words(&[]).iter().any(|n| n == one), String::new(), *one),
+        [noun, ..] => (false, String::new(), *noun),
+        [] => (false, String::new(), ""),
+    };
+    if known {
+        return Ok(());
+    }
+    let e = Error::new(Code::UnknownCommand, format!("There is no command “{}”.", text::short(&shown, 60)));
+    let before_words: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
+    Err(match nearest(&[before_words, vec![wrong.to_owned()]].concat(), wrong) {
+        Some(near) => e.hint(format!("Did you mean `{before}{near}`?")),
+        None => e,
+    })
 }
 
 /// clap's text without its trailing blanks, and with what is not ours taken out.
@@ -440,6 +499,56 @@ mod tests {
         assert!(!e.to_string().contains('\u{1b}'));
         assert_eq!(words(b"\xff").unwrap_err().code, Code::Usage);
         assert_eq!(words(&vec![b'a'; 1 << 20]).unwrap_err().code, Code::Usage);
+    }
+
+    #[test]
+    fn the_verb_of_a_line() {
+        let verb = |line: &str| verb_of(line).map(|v| v.to_string());
+        for (line, is) in [
+            ("vm ls", "vm ls"),
+            ("ls --all --json", "vm ls"),
+            ("--json vm ls", "vm ls"),
+            ("rm web1 --yes", "vm destroy"),
+            ("vm ssh web1 -- rm -rf /", "vm ssh"),
+            ("whoami", "whoami"),
+            ("ssh-config", "ssh-config"),
+        ] {
+            assert_eq!(verb(line).as_deref(), Some(is), "{line}");
+        }
+        for none in
+            ["", "help", "shell", "exit", "vm", "vm lst", "vm ls --help", "/bin/sh", "vm ls; vm ls", "'"]
+        {
+            assert_eq!(verb(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn verbs_that_are_there() {
+        let check = |verb: &str| check_verb(&verb.parse().unwrap());
+        for good in ["vm ls", "vm *", "vm forward", "whoami", "ssh-config", "key add", "job watch"] {
+            check(good).unwrap();
+        }
+        assert!(check("vm strat").unwrap_err().hint.contains("`vm start`"));
+        assert!(check("vmm ls").unwrap_err().hint.contains("`vm`"));
+        assert_eq!(check("tea *").unwrap_err().code, Code::UnknownCommand);
+    }
+
+    /// Limits of keys are written as commands and asked as actions.
+    #[test]
+    fn commands_are_called_as_their_actions() {
+        let mut sources = String::new();
+        for file in std::fs::read_dir("src/action").unwrap() {
+            sources += &std::fs::read_to_string(file.unwrap().path()).unwrap();
+        }
+        for noun in Line::command().get_subcommands() {
+            for verb in noun.get_subcommands().filter(|v| !v.has_subcommands()) {
+                let Ok(verb) = format!("{} {}", noun.get_name(), verb.get_name()).parse::<Verb>() else {
+                    continue;
+                };
+                let action = format!("\"{}\"", verb.action().unwrap());
+                assert!(sources.contains(&action), "no action is called {action}");
+            }
+        }
     }
 
     #[test]

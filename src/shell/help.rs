@@ -142,7 +142,7 @@ mod tests {
             ["ssh", "alice@PORTAL", rest @ ..] => rest.join(" "),
             [
                 "vm" | "key" | "job" | "event" | "user" | "invite" | "role" | "group" | "image" | "plan"
-                | "host" | "account" | "session",
+                | "host" | "account" | "session" | "ca",
                 _,
                 ..,
             ] => piece.to_owned(),

@@ -9,7 +9,7 @@ use super::editor::{Editor, Step};
 use super::{DONE, Flow, Shell, grammar, help};
 use crate::action::vm::VmLs;
 use crate::error::Error;
-use crate::portal::{Portal, Principal};
+use crate::portal::{Action, Portal, Principal};
 use crate::term::keys::{Event, Keys};
 use crate::term::{Ended, Input, Stdio};
 
@@ -137,6 +137,9 @@ impl Shell<'_> {
 
     /// What completion offers as names; nothing if they cannot be had.
     async fn vm_names(&mut self) -> Vec<String> {
+        if !self.who.limits().covers(VmLs::NAME) {
+            return Vec::new();
+        }
         let list = self.portal.perform(self.who, VmLs { all: false, tag: None, state: None }).await;
         list.map(|vms| vms.into_iter().map(|vm| vm.name).collect()).unwrap_or_default()
     }

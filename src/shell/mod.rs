@@ -61,6 +61,11 @@ pub fn changes_password(line: &[u8]) -> bool {
     matches!(parsed, Ok(Parsed::Run(line)) if matches!(line.command, Command::Account(AccountVerb::Passwd(_))))
 }
 
+/// The verb of a command, as a limit of a key names it; none of what is no command.
+pub fn verb_of(line: &str) -> Option<crate::model::limits::Verb> {
+    grammar::verb_of(line)
+}
+
 /// Whether a command may be run before a second factor is set up that is demanded.
 pub fn needs_no_factor(line: &[u8]) -> bool {
     use grammar::{Command, Parsed};

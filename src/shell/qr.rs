@@ -2,8 +2,10 @@
 
 use qrcode::{Color, EcLevel, QrCode};
 
-/// Modules around a code that stay light: scanners want them.
-const QUIET: usize = 4;
+/// Modules around a code that stay light, as ISO/IEC 18004 wants it.
+pub const QUIET: usize = 4;
+/// With which most scanners are content.
+pub const NARROW: usize = 2;
 
 /// Black on white, whatever the terminal's own colours are: of the 256, for the
 /// first sixteen are the theme's.
@@ -11,13 +13,13 @@ const COLOURS: &str = "\u{1b}[38;5;16;48;5;231m";
 const RESET: &str = "\u{1b}[0m";
 
 /// The rows of a code, for whoever draws dark on light themselves; none if the text
-/// is too long for one.
-pub fn rows(text: &str) -> Option<Vec<String>> {
+/// is too long for one. So many modules around it stay light.
+pub fn rows(text: &str, quiet: usize) -> Option<Vec<String>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    let side = code.width() + 2 * QUIET;
+    let side = code.width() + 2 * quiet;
     let colours = code.to_colors();
     let dark = |x: usize, y: usize| {
-        let inside = |at: usize| at.checked_sub(QUIET).filter(|at| *at < code.width());
+        let inside = |at: usize| at.checked_sub(quiet).filter(|at| *at < code.width());
         let at = inside(x).zip(inside(y)).map(|(x, y)| y * code.width() + x);
         at.and_then(|at| colours.get(at)) == Some(&Color::Dark)
     };
@@ -43,7 +45,7 @@ mod tests {
     #[test]
     fn the_picture_is_the_code_with_a_light_margin() {
         let text = "otpauth://totp/Twarga:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Twarga";
-        let rows = rows(text).unwrap();
+        let rows = rows(text, QUIET).unwrap();
         let code = QrCode::with_error_correction_level(text, EcLevel::L).unwrap();
         let (width, colours) = (code.width(), code.to_colors());
         assert!(rows.len() <= 24 && rows[0].chars().count() <= 80, "it does not fit a terminal");
@@ -61,6 +63,6 @@ mod tests {
         for line in coloured(&rows).lines() {
             assert!(line.starts_with(COLOURS) && line.ends_with(RESET), "{line:?}");
         }
-        assert!(self::rows(&"x".repeat(10_000)).is_none());
+        assert!(self::rows(&"x".repeat(10_000), QUIET).is_none());
     }
 }

@@ -12,8 +12,8 @@ use crate::model::plan::Limits;
 use crate::model::text::{bytes, clean, columns, short};
 use crate::model::time::span;
 use crate::model::{
-    Ban, Event, Grant, Image, Job, Permission, Plan, Preferences, Published, Role, Scope, SessionInfo,
-    Setting, SshKey, Time, User, Vm, VmState,
+    Authorities, Authority, Ban, Event, Grant, Image, Job, Permission, Plan, Preferences, Published,
+    Revocation, Role, Scope, SessionInfo, Setting, SshKey, Time, User, Vm, VmState,
 };
 
 /// Something that people can read.
@@ -313,16 +313,68 @@ impl Render for Vec<SshKey> {
                 k.algorithm.clone(),
                 k.fingerprint.clone(),
                 k.last_used_at.map_or_else(|| String::from("never"), ago),
+                k.last_used_from.clone().unwrap_or_else(|| String::from("-")),
                 k.note.clone(),
+                k.limits.words(),
             ]
         };
-        table(&["ID", "ALGORITHM", "FINGERPRINT", "USED", "NOTE"], &self.iter().map(row).collect::<Vec<_>>())
+        let head = ["ID", "ALGORITHM", "FINGERPRINT", "USED", "FROM", "NOTE", "LIMITS"];
+        table(&head, &self.iter().map(row).collect::<Vec<_>>())
     }
 }
 
 impl Render for SshKey {
     fn text(&self) -> String {
-        format!("{} {} {}\n", self.algorithm, self.fingerprint, clean(&self.note)).replace(" \n", "\n")
+        let mut out = format!("{} {} {}", self.algorithm, self.fingerprint, clean(&self.note));
+        let limits = self.limits.words();
+        if !limits.is_empty() {
+            let _ = write!(out, " ({})", clean(&limits));
+        }
+        format!("{}\n", out.trim_end()).replace("  ", " ")
+    }
+}
+
+impl Render for Authorities {
+    fn text(&self) -> String {
+        if self.authorities.is_empty() {
+            return String::from("No authority is trusted. `ca add - --name office < ca.pub` trusts one.\n");
+        }
+        let row = |a: &Authority| {
+            vec![
+                a.id.to_string(),
+                a.name.clone(),
+                a.algorithm.clone(),
+                a.fingerprint.clone(),
+                a.last_used_at.map_or_else(|| String::from("never"), ago),
+                format!("{} by {}", ago(a.added_at), a.added_by),
+            ]
+        };
+        let head = ["ID", "NAME", "ALGORITHM", "FINGERPRINT", "USED", "ADDED"];
+        let mut out = table(&head, &self.authorities.iter().map(row).collect::<Vec<_>>());
+        if !self.revoked.is_empty() {
+            let row = |r: &Revocation| {
+                vec![
+                    r.certificate.clone(),
+                    r.authority.clone(),
+                    format!("{} by {}", ago(r.revoked_at), r.revoked_by),
+                ]
+            };
+            let rows: Vec<_> = self.revoked.iter().map(row).collect();
+            let _ = write!(out, "\n{}", table(&["REVOKED", "OF", "WHEN"], &rows));
+        }
+        out
+    }
+}
+
+impl Render for Authority {
+    fn text(&self) -> String {
+        format!("{} {} {}\n", self.algorithm, self.fingerprint, clean(&self.name))
+    }
+}
+
+impl Render for Revocation {
+    fn text(&self) -> String {
+        format!("{} of {}\n", clean(&self.certificate), clean(&self.authority))
     }
 }
 

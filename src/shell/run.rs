@@ -1,17 +1,17 @@
 //! From a command to its action, and from the action's output to an answer.
 
 use super::grammar::{
-    AccountVerb, BanVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb, PlanVerb,
-    RoleVerb, SessionVerb, VmVerb,
+    AccountVerb, BanVerb, CaVerb, Command, EventVerb, GroupVerb, HostVerb, ImageVerb, JobVerb, KeyVerb,
+    PlanVerb, RoleVerb, SessionVerb, VmVerb,
 };
-use super::{DONE, Flow, Render, Shell, ask, help};
+use super::{DONE, Flow, Render, Shell, ask, grammar, help};
 use serde::Serialize;
 
-use crate::action::{account, enter, job, key, session, vm};
+use crate::action::{account, ca, enter, job, key, session, vm};
 use crate::error::{Code, Error, Result};
 use crate::guest::relay::{self, Run};
 use crate::model::name::VmRef;
-use crate::model::{Job, SessionInfo, Vm};
+use crate::model::{Job, SessionInfo, SshKey, Vm};
 use crate::portal::Action;
 use crate::term::Input;
 
@@ -68,6 +68,7 @@ impl Shell<'_> {
             Command::Invite(verb) => self.invite(verb).await,
             Command::Role(verb) => self.role(verb).await,
             Command::Group(verb) => self.group(verb).await,
+            Command::Ca(verb) => self.ca(verb).await,
             Command::Host(HostVerb::Show(a)) => {
                 let snapshot = self.perform(a).await?;
                 self.answer(&*snapshot).await
@@ -233,12 +234,42 @@ impl Shell<'_> {
             KeyVerb::Ls(a) => self.give(a).await,
             KeyVerb::Add(mut a) => {
                 if a.key == ["-"] {
-                    a = key::KeyAdd { key: vec![self.standard_input().await?] };
+                    a = key::KeyAdd { key: vec![self.standard_input().await?], ..a };
+                }
+                for verb in a.verbs()? {
+                    grammar::check_verb(&verb)?;
                 }
                 let added = self.perform(a).await?;
-                self.answer(&added).await
+                self.answer_keys(added).await
             }
-            KeyVerb::Rm(a) => self.give(a).await,
+            KeyVerb::Rename(a) => self.give(a).await,
+            KeyVerb::Rm(a) => {
+                let gone = self.perform(a).await?;
+                self.answer_keys(gone).await
+            }
+        }
+    }
+
+    /// Several keys are an array, one is an object; for people a line each.
+    async fn answer_keys(&mut self, keys: Vec<SshKey>) -> Result<Flow> {
+        match (self.json, keys.as_slice()) {
+            (true, [key]) => self.document(key).await,
+            (true, _) => self.document(&keys).await,
+            (false, _) => self.say(keys.iter().map(Render::text).collect::<String>()).await,
+        }
+    }
+
+    async fn ca(&mut self, verb: CaVerb) -> Result<Flow> {
+        match verb {
+            CaVerb::Ls(a) => self.give(a).await,
+            CaVerb::Add(mut a) => {
+                if a.key == ["-"] {
+                    a = ca::CaAdd { key: vec![self.standard_input().await?], ..a };
+                }
+                self.give(a).await
+            }
+            CaVerb::Rm(a) => self.give(a).await,
+            CaVerb::Revoke(a) => self.give(a).await,
         }
     }
 

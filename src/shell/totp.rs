@@ -63,7 +63,7 @@ fn as_picture(made: &NewSecret, terminal: Option<&Terminal>) -> Zeroizing<String
             usize::from(t.size.cols) >= cols && usize::from(t.size.rows) >= rows.len() + WORDS
         })
     };
-    match qr::rows(&made.uri).filter(fits) {
+    match qr::rows(&made.uri, qr::QUIET).filter(fits) {
         Some(rows) => Zeroizing::new(qr::coloured(&rows)),
         None => as_text(made),
     }
@@ -80,7 +80,7 @@ impl Shell<'_> {
                 self.give(action).await
             }
             TotpVerb::Disable(mut action) => {
-                action.proof = self.secret("Password: ").await?;
+                action.proof = self.secret("Password or code: ").await?;
                 self.perform(action).await?;
                 self.remark("The second factor is off.").await;
                 if self.json { self.say("{}\n").await } else { Ok(DONE) }

@@ -15,6 +15,7 @@ use super::entry::Entry;
 use super::flow::{Flow, Inbox, Intake};
 use crate::error::{Error, Exit, Result};
 use crate::guest::relay::{self, Run};
+use crate::model::KeyLimits;
 use crate::portal::{Portal, Principal, Session};
 use crate::term::{self, Ended, Input, Output, Stdio, Terminal, WindowSize};
 use crate::{crash, shell, tui};
@@ -84,6 +85,7 @@ pub(super) async fn carry(shown: impl Face, channel: Channel<Msg>, handle: &Hand
         return;
     };
     let session = Arc::clone(shown.session());
+    let what = wishes.within(&session.pass.limits, what);
     let (mut stdio, input, output) = term::pair(wishes.terminal, wishes.env);
     let announcements = session.listen();
     let gone = CancellationToken::new();
@@ -143,8 +145,10 @@ impl Task {
     async fn face(&self, stdio: &mut Stdio, what: Run, agent: bool) -> Ended {
         let shown = crash::contain(async {
             match &self.route {
-                Route::Guest(entry) => self.enter(stdio, entry, what, agent).await,
-                Route::Portal => self.portal_face(stdio, what).await,
+                Route::Guest(entry) if self.who.limits().forced.is_none() => {
+                    self.enter(stdio, entry, what, agent).await
+                }
+                Route::Guest(_) | Route::Portal => self.portal_face(stdio, what).await,
             }
         });
         match shown.await {
@@ -176,13 +180,14 @@ impl Task {
     async fn portal_face(&self, stdio: &mut Stdio, what: Run) -> Result<Ended> {
         let (portal, who) = (&self.portal, &self.who);
         let asks_itself = matches!(&what, Run::Exec(line) if shell::changes_password(line));
-        let must = who.user().must_change_password && stdio.terminal.is_some() && !asks_itself;
+        let free = !who.limits().narrows();
+        let must = free && who.user().must_change_password && stdio.terminal.is_some() && !asks_itself;
         if must && self.still_must_change().await? {
             let _ = stdio.writer.err("Choose a password of your own before you go on.\n").await;
             shell::choose_password(portal, who, stdio).await?;
         }
         let before_factor = matches!(&what, Run::Exec(line) if shell::needs_no_factor(line));
-        let must = who.must_enrol() && stdio.terminal.is_some() && !before_factor;
+        let must = free && who.must_enrol() && stdio.terminal.is_some() && !before_factor;
         if must && self.still_must_enrol().await? {
             let _ =
                 stdio.writer.err("Your role demands a second factor. Set it up before you go on.\n").await;
@@ -194,6 +199,8 @@ impl Task {
             Run::Shell => match stdio.terminal.as_ref().map(|t| t.term.as_str()) {
                 None => shell::piped(portal, who, stdio).await,
                 Some("dumb" | "") => shell::interactive(portal, who, stdio).await,
+                // Most of what the full screen asks for would be refused.
+                Some(_) if who.limits().narrows() => shell::interactive(portal, who, stdio).await,
                 Some(_) => tui::session(portal, who, stdio).await,
             },
         })
@@ -216,6 +223,18 @@ impl Task {
 }
 
 impl Wishes {
+    /// What is left of the wishes, and what runs, within those limits.
+    fn within(&mut self, limits: &KeyLimits, what: Run) -> Run {
+        if limits.no_pty {
+            self.terminal = None;
+        }
+        self.agent &= !limits.no_agent;
+        match &limits.forced {
+            Some(line) => Run::Exec(line.clone().into_bytes()),
+            None => what,
+        }
+    }
+
     /// Listens until the client asks for a face; none if it hangs up first.
     async fn wait(&mut self, from: &mut ChannelReadHalf) -> Option<Run> {
         loop {

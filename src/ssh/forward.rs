@@ -52,6 +52,12 @@ impl Task {
     }
 
     async fn open(&self) -> Result<Target> {
+        if self.who.limits().no_forwarding {
+            return Err(Error::new(Code::Forbidden, "The certificate of this session permits no forwards."));
+        }
+        if self.who.limits().forced.is_some() {
+            return Err(Error::new(Code::Forbidden, "The certificate of this session is for one command."));
+        }
         match &self.route {
             // Inside `alice+web1`, hosts and ports are what the guest knows.
             Route::Guest(entry) => {

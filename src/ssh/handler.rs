@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use russh::keys::HashAlg;
+use russh::keys::{Certificate, HashAlg};
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Russh, VerifiedPublicKey,
 };
@@ -16,6 +16,7 @@ use super::channel::{self, Route};
 use super::entry::Entry;
 use super::flow::Flow;
 use super::{forward, welcome};
+use crate::model::KeyLimits;
 use crate::model::name::{UserName, VmRef};
 use crate::model::text;
 use crate::portal::auth::{Errand, Login, Newcomer, Verdict};
@@ -28,6 +29,10 @@ const CHANNELS: usize = 128;
 /// What is asked by keyboard-interactive: hidden, as passwords are.
 const ASK_PASSWORD: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Password: "), false)];
 const ASK_CODE: &[(Cow<'static, str>, bool)] = &[(Cow::Borrowed("Code: "), false)];
+
+/// Questions on one connection: more than there can be answers. Without an end one
+/// could ask to be asked for as long as the grace lasts.
+const QUESTIONS: u32 = 16;
 
 /// The longest answer to that which is looked at, bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -44,6 +49,7 @@ fn ask(prompts: &'static [(Cow<'static, str>, bool)]) -> Auth {
 pub(super) struct Connection {
     portal: Portal,
     login: Login,
+    questions: u32,
     signed_in: watch::Sender<Option<Arc<Session>>>,
     /// Who signed in, and for what.
     admitted: Option<Admitted>,
@@ -81,7 +87,7 @@ impl Connection {
     ) -> Self {
         let channels = Arc::new(tokio::sync::Semaphore::new(CHANNELS));
         let login = portal.login(from);
-        Connection { portal, login, signed_in, admitted: None, newcomer: None, channels, flow }
+        Connection { portal, login, questions: 0, signed_in, admitted: None, newcomer: None, channels, flow }
     }
 
     /// The account that is asked for. What cannot be a name is treated like a
@@ -129,6 +135,11 @@ impl Connection {
         };
         self.admitted = Some(Admitted { who, route });
         Auth::Accept
+    }
+
+    /// What whoever signed in is limited to.
+    fn limits(&self) -> Option<&KeyLimits> {
+        Some(self.admitted.as_ref()?.who.limits())
     }
 
     /// Says no, and which methods may still be tried.
@@ -217,6 +228,12 @@ impl Handler for Connection {
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
         self.not_over()?;
+        if response.is_none() {
+            self.questions += 1;
+            if self.questions > QUESTIONS {
+                return Err(russh::Error::Disconnect);
+            }
+        }
         // Newcomers without a key are asked nothing: their token is all there is.
         if let Some(errand) = self.errand(login).await {
             return Ok(self.take_in(errand, None).await);
@@ -245,13 +262,12 @@ impl Handler for Connection {
     ) -> Result<Auth, russh::Error> {
         self.not_over()?;
         if self.errand(login).await.is_some() {
-            let good = crate::algorithms::accepts_user_key(offer.algorithm) && is_good(offer.public_key);
+            let good = self.login.takes(offer.algorithm) && is_good(offer.public_key);
             return Ok(if good { Auth::Accept } else { ask_newcomer() });
         }
         let (name, _) = Self::account(login);
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let good = crate::algorithms::accepts_user_key(offer.algorithm)
-            && self.login.would_accept_key(&name, fingerprint).await;
+        let good = self.login.takes(offer.algorithm) && self.login.would_accept_key(&name, fingerprint).await;
         Ok(if good { Auth::Accept } else { self.refuse(login) })
     }
 
@@ -260,7 +276,7 @@ impl Handler for Connection {
         login: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, russh::Error> {
-        if !crate::algorithms::accepts_user_key(key.algorithm) {
+        if !self.login.takes(key.algorithm) {
             return Ok(self.refuse(login));
         }
         if let Some(errand) = self.errand(login).await {
@@ -269,6 +285,24 @@ impl Handler for Connection {
         let (name, _) = Self::account(login);
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
         let verdict = self.login.key(&name, fingerprint).await;
+        Ok(self.answer(verdict, login))
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        login: &str,
+        certificate: &Certificate,
+    ) -> Result<Auth, russh::Error> {
+        // RSA's with SHA-1 was refused when it was offered.
+        if !self.login.takes_certificates_of(&certificate.algorithm()) {
+            return Ok(self.refuse(login));
+        }
+        if let Some(errand) = self.errand(login).await {
+            let key = certificate.public_key().clone().into();
+            return Ok(self.take_in(errand, Some(&key)).await);
+        }
+        let (name, _) = Self::account(login);
+        let verdict = self.login.certificate(&name, certificate, crate::shell::verb_of).await;
         Ok(self.answer(verdict, login))
     }
 
@@ -382,7 +416,10 @@ impl Handler for Connection {
         _modes: &[(Pty, u32)],
         session: &mut Russh,
     ) -> Result<(), russh::Error> {
-        session.channel_success(channel)
+        match self.limits().is_some_and(|limits| limits.no_pty) {
+            true => session.channel_failure(channel),
+            false => session.channel_success(channel),
+        }
     }
 
     async fn env_request(
@@ -441,7 +478,8 @@ impl Handler for Connection {
         _channel: ChannelId,
         _session: &mut Russh,
     ) -> Result<bool, russh::Error> {
-        Ok(self.admitted.as_ref().is_some_and(|a| a.route.is_guest()))
+        let allowed = self.limits().is_some_and(|limits| !limits.no_agent);
+        Ok(allowed && self.admitted.as_ref().is_some_and(|a| a.route.is_guest()))
     }
 }
 

@@ -18,6 +18,7 @@ use super::handler::Connection;
 use super::limits::{Startup, Startups};
 use super::stream::Wire;
 use crate::error::{Code, Error, Result};
+use crate::model::Time;
 use crate::portal::{Portal, Session};
 
 /// How long connections may take to end when the portal stops.
@@ -31,6 +32,8 @@ const BREATH: Duration = Duration::from_millis(50);
 const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// How long before an idle cut the person is warned.
 const WARNING: Duration = Duration::from_secs(60);
+/// How long nobody looks whether the host's clock was set.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
 
 /// How somebody may begin to sign in, where passwords are taken.
 pub(super) const METHODS: &[MethodKind] =
@@ -176,6 +179,7 @@ impl Life {
             () = session.kill.cancelled() => "This session was ended.",
             () = self.stop.cancelled() => "The portal is stopping. Jobs and VMs go on without you.",
             why = self.portal.oversee(session) => why,
+            () = expiry(session) => "The time of the key that you came by is over.",
             () = idle(session, limit) => "Nothing was typed for too long. Goodbye.",
         };
         // First, so that the words come when the screen is given back.
@@ -201,6 +205,17 @@ fn notice_death(stream: impl AsFd, after: Duration) -> std::io::Result<()> {
     sockopt::set_tcp_keepcnt(&stream, 3)?;
     let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
     Ok(sockopt::set_tcp_user_timeout(&stream, millis)?)
+}
+
+/// Ends when the time of what the session came by is over.
+async fn expiry(session: &Session) {
+    let Some(end) = session.pass.limits.expires_at else { return std::future::pending().await };
+    loop {
+        let left = end.millis().saturating_sub(Time::now().millis());
+        let Ok(left @ 1..) = u64::try_from(left) else { return };
+        // By and by: the host's clock may be set.
+        tokio::time::sleep(Duration::from_millis(left).min(LONGEST_NAP)).await;
+    }
 }
 
 /// Ends when nothing was typed for `limit`, after a warning in good time.

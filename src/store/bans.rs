@@ -59,12 +59,15 @@ impl Store {
     }
 
     /// Writes a ban down, in place of one of the same network, and forgets those that
-    /// made room for it.
+    /// made room for it. The guard's does not take the place of somebody's that holds.
     pub async fn ban_keep(&self, ban: Ban, gone: Vec<Network>) -> Result<()> {
         self.write(move |t| {
             forget(t, &gone)?;
-            let sql = "INSERT OR REPLACE INTO bans (network, since, until, strikes, made_by, note)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let sql = "INSERT INTO bans (network, since, until, strikes, made_by, note)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                ON CONFLICT (network) DO UPDATE SET since = excluded.since, until = excluded.until,
+                    strikes = excluded.strikes, made_by = excluded.made_by, note = excluded.note
+                WHERE excluded.made_by IS NOT NULL OR bans.made_by IS NULL OR bans.until <= excluded.since";
             let until = ban.until.map(Time::millis);
             let values =
                 (ban.network.to_string(), ban.since.millis(), until, ban.strikes, &ban.by, &ban.note);
@@ -82,15 +85,21 @@ impl Store {
         self.write(move |t| forget(t, &networks)).await
     }
 
-    /// Whether the account of that name has signed in from there since, or has a second
-    /// factor, without which its password is of no use.
-    pub async fn is_trusted_from(&self, name: String, network: Network, since: Time) -> Result<bool> {
+    /// Whether the account of that name has signed in from there since; `or_factor`: or
+    /// has a second factor. One query for all names.
+    pub async fn is_known_from(
+        &self,
+        name: String,
+        network: Network,
+        since: Time,
+        or_factor: bool,
+    ) -> Result<bool> {
         self.read(move |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM users u JOIN login_addresses a ON a.user_id = u.id
                     WHERE u.name = ?1 AND a.network = ?2 AND a.seen_at >= ?3)
-                OR EXISTS (SELECT 1 FROM users u JOIN totp f ON f.user_id = u.id
-                    WHERE u.name = ?1 AND f.confirmed_at IS NOT NULL)";
-            let values = (name, network.to_string(), since.millis());
+                OR (EXISTS (SELECT 1 FROM users u JOIN totp f ON f.user_id = u.id
+                    WHERE u.name = ?1 AND f.confirmed_at IS NOT NULL) AND ?4)";
+            let values = (name, network.to_string(), since.millis(), or_factor);
             Ok(c.prepare_cached(sql)?.query_row(values, |r| r.get(0))?)
         })
         .await

@@ -198,6 +198,25 @@ impl Store {
         .await
     }
 
+    /// The highest level at which anything is shared with a group, or with one that it
+    /// is in; none: nothing is.
+    ///
+    /// # Errors
+    /// `group.not_found`
+    pub async fn group_level(&self, name: GroupName) -> Result<Option<Level>> {
+        self.read(move |c| {
+            let sql = "WITH RECURSIVE around (id) AS (
+                    SELECT ?1 UNION SELECT m.group_id FROM group_members m JOIN around ON m.subgroup = around.id)
+                SELECT level FROM vm_shares WHERE group_id IN around";
+            let levels: Vec<String> = c
+                .prepare_cached(sql)?
+                .query_map([group_id(c, &name)?], |r| r.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(levels.iter().filter_map(|word| Level::parse(word)).max())
+        })
+        .await
+    }
+
     /// Takes members in: all of them or none. Who is in it already stays.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_roles.sql"),
     include_str!("../../migrations/0008_second_factor.sql"),
     include_str!("../../migrations/0009_invitations.sql"),
+    include_str!("../../migrations/0010_key_limits.sql"),
     include_str!("../../migrations/0011_bans.sql"),
 ];
 

@@ -2,6 +2,7 @@
 //! connection and is fed through a bounded queue; a few connections read beside
 //! it. Nothing here runs on an async worker.
 
+mod authorities;
 mod bans;
 mod damage;
 mod events;
@@ -350,7 +351,8 @@ impl From<rusqlite::Error> for Error {
 /// True if the statement failed for a UNIQUE constraint.
 fn is_duplicate(e: &rusqlite::Error) -> bool {
     matches!(e, rusqlite::Error::SqliteFailure(f, _)
-        if f.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+        if matches!(f.extended_code,
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY))
 }
 
 /// A stored word that this binary does not know: the row comes from elsewhere.

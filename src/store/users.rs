@@ -6,10 +6,11 @@ use super::roles::{must_exist, standing_of};
 use super::{Store, is_duplicate, unknown_word};
 use crate::error::{Code, Error, Result};
 use crate::model::session::LastLogin;
-use crate::model::{Event, EventDraft, RoleName, SshKey, Standing, Time, User};
+use crate::model::{Credential, Event, EventDraft, KeyLimits, RoleName, SshKey, Standing, Time, User};
 
 pub(super) const USER: &str = "id, name, role, enabled, must_change_password, created_at, last_login_at";
-const KEY: &str = "id, user_id, algorithm, fingerprint, note, line, created_at, last_used_at";
+const KEY: &str =
+    "id, user_id, algorithm, fingerprint, note, line, created_at, last_used_at, last_used_from, limits";
 
 /// An account to be made.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct NewKey {
     pub note: String,
     /// Algorithm and base64.
     pub line: String,
+    /// What it is limited to.
+    pub limits: KeyLimits,
 }
 
 /// What a login is checked against.
@@ -73,15 +76,18 @@ fn key(row: &Row<'_>) -> rusqlite::Result<SshKey> {
         line: row.get(5)?,
         created_at: Time::from_millis(row.get(6)?),
         last_used_at: row.get::<_, Option<i64>>(7)?.map(Time::from_millis),
+        last_used_from: row.get(8)?,
+        limits: KeyLimits::from_json(row.get::<_, Option<String>>(9)?.as_deref()),
     })
 }
 
 fn insert_key(t: &rusqlite::Transaction<'_>, user_id: i64, new: &NewKey) -> Result<SshKey> {
     let sql = format!(
-        "INSERT INTO ssh_keys (user_id, algorithm, fingerprint, note, line, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING {KEY}"
+        "INSERT INTO ssh_keys (user_id, algorithm, fingerprint, note, line, created_at, limits)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING {KEY}"
     );
-    let values = (user_id, &new.algorithm, &new.fingerprint, &new.note, &new.line, Time::now().millis());
+    let now = Time::now().millis();
+    let values = (user_id, &new.algorithm, &new.fingerprint, &new.note, &new.line, now, new.limits.to_json());
     t.query_row(&sql, values, key).map_err(|e| {
         if is_duplicate(&e) {
             Error::new(Code::Exists, format!("The key {} is on this account already.", new.fingerprint))
@@ -116,10 +122,13 @@ pub(super) fn insert_user(t: &rusqlite::Transaction<'_>, new: &NewUser) -> Resul
     Ok(made)
 }
 
-/// Whether an administrator can sign in: `passwords` says whether they are taken at all.
+/// Whether an administrator can sign in, to do whatever there is to be done (not by a
+/// key that is limited, nor by one of a token, which may not be taken): `passwords`
+/// says whether they are taken at all. An authority can vouch for any.
 fn has_admin(t: &rusqlite::Transaction<'_>, passwords: bool) -> Result<bool> {
     let sql = format!(
-        "SELECT {USER}, EXISTS (SELECT 1 FROM ssh_keys k WHERE k.user_id = u.id),
+        "SELECT {USER}, EXISTS (SELECT 1 FROM authorities) OR EXISTS (SELECT 1 FROM ssh_keys k
+                WHERE k.user_id = u.id AND k.limits IS NULL AND k.algorithm NOT LIKE 'sk-%'),
             password_hash IS NOT NULL AND password_login
          FROM users u WHERE enabled AND role = 'admin' ORDER BY 8 DESC, 9 DESC"
     );
@@ -142,10 +151,24 @@ pub(super) fn keep_an_admin<T>(
 ) -> Result<T> {
     let before = has_admin(t, passwords)?;
     let done = change(t)?;
-    if before && !has_admin(t, passwords)? {
+    // Where nobody could before, there is at least to be somebody to help on the host.
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE enabled AND role = 'admin')";
+    let some: bool = t.query_row(sql, [], |r| r.get(0))?;
+    if !some || (before && !has_admin(t, passwords)?) {
         return Err(Error::new(Code::LastAdmin, "Then no administrator could sign in any more."));
     }
     Ok(done)
+}
+
+/// Whether that is the account's password still, and it may sign in with it.
+fn takes_password(t: &rusqlite::Transaction<'_>, user_id: i64, password: &Credential) -> Result<bool> {
+    let sql = format!("SELECT {USER}, password_hash FROM users WHERE id = ?1 AND password_login");
+    let found = t
+        .prepare_cached(&sql)?
+        .query_row([user_id], |r| Ok((user(r)?, r.get::<_, Option<String>>(7)?)))
+        .optional()?;
+    let Some((user, Some(hash))) = found else { return Ok(false) };
+    Ok(Credential::password(&hash) == *password && standing_of(t, user)?.policy.password_login)
 }
 
 /// The account of that number.
@@ -202,12 +225,11 @@ impl Store {
         self.read(|c| Ok(c.query_row("SELECT count(*) FROM users", [], |r| r.get(0))?)).await
     }
 
-    /// Gives the account a newer hash of the password that it has, if it has it still.
-    pub async fn rehash(&self, user_id: i64, old: String, new: String) -> Result<()> {
+    /// Gives the account a newer hash of the password that it has. False: it has another.
+    pub async fn rehash(&self, user_id: i64, old: String, new: String) -> Result<bool> {
         self.write(move |t| {
             let sql = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
-            t.execute(sql, (user_id, old, new))?;
-            Ok(())
+            Ok(t.execute(sql, (user_id, old, new))? == 1)
         })
         .await
     }
@@ -224,17 +246,18 @@ impl Store {
         .await
     }
 
-    /// Writes down that the account signed in, and with which key, with the
-    /// event of that: both or neither. When and from where it did before.
+    /// Writes down that the account signed in, and by what, with the event of that:
+    /// all or nothing. When and from where it did before.
     ///
     /// # Errors
-    /// `forbidden` if the account was disabled or removed a moment ago: whoever does
-    /// that ends the sessions that there are after it.
+    /// `forbidden` if the account was disabled or removed a moment ago, or what it came
+    /// by does not count any more: whoever sees to that ends the sessions that there
+    /// are after it.
     pub async fn login_insert(
         &self,
         draft: EventDraft,
         user_id: i64,
-        key_id: Option<i64>,
+        by: Credential,
     ) -> Result<(Event, Option<LastLogin>)> {
         self.write(move |t| {
             let from = draft.source_ip.as_deref().unwrap_or_default();
@@ -244,25 +267,42 @@ impl Store {
             if t.execute(sql, (user_id, now))? == 0 {
                 return Err(Error::new(Code::Forbidden, "This account is disabled."));
             }
-            t.execute("UPDATE ssh_keys SET last_used_at = ?2 WHERE id = ?1", (key_id, now))?;
+            match &by {
+                Credential::Errand => return Err(Error::new(Code::Forbidden, "That is no login.")),
+                Credential::Password { .. } => {
+                    if !takes_password(t, user_id, &by)? {
+                        return Err(Error::new(Code::Forbidden, "That password does not count any more."));
+                    }
+                }
+                Credential::Key(id) => {
+                    let sql = "UPDATE ssh_keys SET last_used_at = ?3, last_used_from = ?4
+                               WHERE id = ?1 AND user_id = ?2";
+                    if t.execute(sql, (id, user_id, now, &draft.source_ip))? != 1 {
+                        return Err(Error::new(Code::Forbidden, "That key is not on the account any more."));
+                    }
+                }
+                Credential::Certificate { authority, serial, key_id } => {
+                    super::authorities::used(t, *authority, *serial, key_id)?;
+                }
+            }
             Ok((super::events::insert(t, &draft, None)?, before))
         })
         .await
     }
 
-    /// Adds a key to the account.
+    /// Adds keys to the account: all of them, or none.
     ///
     /// # Errors
-    /// `exists` if the account has it already, `quota` if it has `most` keys.
-    pub async fn key_insert(&self, user_id: i64, new: NewKey, most: u32) -> Result<SshKey> {
+    /// `exists` if the account has one already, `quota` if it has `most` keys.
+    pub async fn keys_insert(&self, user_id: i64, new: Vec<NewKey>, most: u32) -> Result<Vec<SshKey>> {
         self.write(move |t| {
-            let key = insert_key(t, user_id, &new)?;
+            let keys = new.iter().map(|key| insert_key(t, user_id, key)).collect::<Result<Vec<_>>>()?;
             let has = "SELECT count(*) FROM ssh_keys WHERE user_id = ?1";
             if t.query_row(has, [user_id], |r| r.get::<_, u32>(0))? > most {
                 return Err(Error::new(Code::Quota, format!("An account has at most {most} keys."))
                     .hint("`key rm` removes one."));
             }
-            Ok(key)
+            Ok(keys)
         })
         .await
     }
@@ -281,21 +321,21 @@ impl Store {
     pub async fn key_of(&self, name: String, fingerprint: String) -> Result<Option<(User, SshKey)>> {
         self.read(move |c| {
             let sql = "SELECT k.id, k.user_id, k.algorithm, k.fingerprint, k.note, k.line, k.created_at, k.last_used_at,
-                              u.id, u.name, u.role, u.enabled, u.must_change_password, u.created_at, u.last_login_at
+                              k.last_used_from, k.limits, u.id, u.name, u.role, u.enabled, u.must_change_password, u.created_at, u.last_login_at
                        FROM users u JOIN ssh_keys k ON k.user_id = u.id
                        WHERE u.name = ?1 AND k.fingerprint = ?2";
             let found = c
                 .prepare_cached(sql)?
                 .query_row((name, fingerprint), |r| {
-                    let role: String = r.get(10)?;
+                    let role: String = r.get(12)?;
                     let user = User {
-                        id: r.get(8)?,
-                        name: r.get(9)?,
-                        role: role.parse().map_err(|_| unknown_word(10, &role))?,
-                        enabled: r.get(11)?,
-                        must_change_password: r.get(12)?,
-                        created_at: Time::from_millis(r.get(13)?),
-                        last_login_at: r.get::<_, Option<i64>>(14)?.map(Time::from_millis),
+                        id: r.get(10)?,
+                        name: r.get(11)?,
+                        role: role.parse().map_err(|_| unknown_word(12, &role))?,
+                        enabled: r.get(13)?,
+                        must_change_password: r.get(14)?,
+                        created_at: Time::from_millis(r.get(15)?),
+                        last_login_at: r.get::<_, Option<i64>>(16)?.map(Time::from_millis),
                     };
                     Ok((user, key(r)?))
                 })
@@ -305,17 +345,32 @@ impl Store {
         .await
     }
 
-    /// Removes a key from the account; true if it was there. `passwords`: whether they
+    /// Removes keys from the account: all of them, or none. `passwords`: whether they
     /// are taken.
     ///
     /// # Errors
-    /// `account.last_admin` if it is the last way in of the last administrator.
-    pub async fn key_delete(&self, user_id: i64, key_id: i64, passwords: bool) -> Result<bool> {
+    /// `key.not_found` if one is not there, `account.last_admin` if they are the last way
+    /// in of the last administrator.
+    pub async fn keys_delete(&self, user_id: i64, keys: Vec<i64>, passwords: bool) -> Result<()> {
         self.write(move |t| {
             keep_an_admin(t, passwords, |t| {
-                let sql = "DELETE FROM ssh_keys WHERE user_id = ?1 AND id = ?2";
-                Ok(t.execute(sql, (user_id, key_id))? == 1)
+                for id in keys {
+                    let sql = "DELETE FROM ssh_keys WHERE user_id = ?1 AND id = ?2";
+                    if t.execute(sql, (user_id, id))? != 1 {
+                        return Err(Error::new(Code::KeyNotFound, format!("No key {id}.")));
+                    }
+                }
+                Ok(())
             })
+        })
+        .await
+    }
+
+    /// Calls a key of the account's something else; none if it is not there.
+    pub async fn key_rename(&self, user_id: i64, id: i64, note: String) -> Result<Option<SshKey>> {
+        self.write(move |t| {
+            let sql = format!("UPDATE ssh_keys SET note = ?3 WHERE user_id = ?1 AND id = ?2 RETURNING {KEY}");
+            Ok(t.query_row(&sql, (user_id, id, note), key).optional()?)
         })
         .await
     }

@@ -115,13 +115,7 @@ impl TestPortal {
 
     /// A principal, let in by its password.
     pub async fn sign_in(&self, name: &str, password: &str) -> Principal {
-        let from = "127.0.0.1".parse().unwrap();
-        self.portal
-            .login(from)
-            .password(name, Zeroizing::new(password.to_owned()))
-            .await
-            .principal()
-            .expect("let in")
+        let_in(&self.portal, name, password).await
     }
 
     /// Makes a key pair by ssh-keygen.
@@ -236,21 +230,45 @@ impl Drop for TestPortal {
     }
 }
 
+/// A principal, let in by its password; where none is taken, by a key that it has
+/// for that moment.
+async fn let_in(portal: &Portal, name: &str, password: &str) -> Principal {
+    let mut login = portal.login("127.0.0.1".parse().unwrap());
+    if portal.config().ssh.password_auth {
+        let password = Zeroizing::new(password.to_owned());
+        return login.password(name, password).await.principal().expect("let in");
+    }
+    let db = rusqlite::Connection::open(portal.config().data_dir.join("twarga.db")).unwrap();
+    db.busy_timeout(PATIENCE).unwrap();
+    let made = "INSERT INTO ssh_keys (user_id, algorithm, fingerprint, note, line, created_at)
+        SELECT id, 'ssh-ed25519', 'SHA256:test', '', '', 0 FROM users WHERE name = ?1";
+    db.execute(made, [name]).unwrap();
+    let who = login.key(name, String::from("SHA256:test")).await.principal().expect("let in");
+    db.execute("DELETE FROM ssh_keys WHERE fingerprint = 'SHA256:test'", []).unwrap();
+    who
+}
+
 /// The administrator, with [`PASSWORD`].
 async fn first_admin(portal: &Portal) -> Principal {
-    let from = "127.0.0.1".parse().unwrap();
     if let Some(first) = portal.ensure_admin().await.unwrap() {
-        let admin = portal.login(from).password("admin", first.clone()).await.principal().expect("let in");
+        let admin = let_in(portal, "admin", &first).await;
         let change = AccountPasswd { old: Some(first), new: Zeroizing::new(PASSWORD.to_owned()) };
         portal.perform(&admin, change).await.unwrap();
         return admin;
     }
-    portal
-        .login(from)
-        .password("admin", Zeroizing::new(PASSWORD.to_owned()))
-        .await
-        .principal()
-        .expect("let in")
+    let_in(portal, "admin", PASSWORD).await
+}
+
+/// Gives an account [`PASSWORD`] and a key of nobody's, past the portal: where
+/// passwords are not taken there is no other way to a password. The key's fingerprint.
+pub async fn give(portal: &Portal, name: &str) -> String {
+    let store = Store::open(&portal.config().data_dir.join("twarga.db")).unwrap();
+    let id = store.user_by_name(name.to_owned()).await.unwrap().unwrap().id;
+    let hash = twarga::portal::auth::hash_password(PASSWORD).unwrap();
+    store.set_password(id, hash, false).await.unwrap();
+    let (_, line) = twarga::portal::keys::new_pair().unwrap();
+    let key = twarga::portal::keys::parse_public(&line).unwrap();
+    store.keys_insert(id, vec![key], 100).await.unwrap().remove(0).fingerprint
 }
 
 /// The folder of the images that tests boot: `$TWARGA_IMAGES`, else what

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::totp;
 use crate::error::{Code, Error, Result};
-use crate::model::{Category, EventDraft, Outcome, Severity, Time, User};
+use crate::model::{Category, EventDraft, Network, Outcome, Severity, Time, User};
 use crate::portal::Portal;
 use crate::store::{HashedCode, Place, Totp};
 
@@ -64,7 +64,7 @@ impl Factor {
 
 /// Wrong codes of late: account and address, how many, and since when.
 #[derive(Debug, Default)]
-pub(in crate::portal) struct WrongCodes(Mutex<HashMap<(i64, IpAddr), (u32, Instant)>>);
+pub(in crate::portal) struct WrongCodes(Mutex<HashMap<(i64, Network), (u32, Instant)>>);
 
 impl WrongCodes {
     fn count(&self, user_id: i64, from: IpAddr, now: Instant) {
@@ -75,19 +75,19 @@ impl WrongCodes {
         {
             counted.remove(&oldest);
         }
-        counted.entry((user_id, from)).or_insert((0, now)).0 += 1;
+        counted.entry((user_id, Network::of(from))).or_insert((0, now)).0 += 1;
     }
 
     fn too_many(&self, user_id: i64, from: IpAddr, now: Instant) -> bool {
         let Ok(counted) = self.0.lock() else { return true };
         counted
-            .get(&(user_id, from))
+            .get(&(user_id, Network::of(from)))
             .is_some_and(|(n, since)| *n >= WRONG_CODES && now.duration_since(*since) < WRONG_CODES_FOR)
     }
 
     fn forget(&self, user_id: i64, from: IpAddr) {
         if let Ok(mut counted) = self.0.lock() {
-            counted.remove(&(user_id, from));
+            counted.remove(&(user_id, Network::of(from)));
         }
     }
 }
@@ -96,6 +96,17 @@ impl WrongCodes {
 fn tidy(answer: &str) -> Zeroizing<String> {
     let signs = answer.chars().take(LONGEST_ANSWER + 1).filter(|c| !matches!(c, ' ' | '-' | '\t'));
     Zeroizing::new(signs.map(|c| c.to_ascii_lowercase()).collect())
+}
+
+/// Whether that may be one of an app's codes.
+pub fn looks_like_a_code(answer: &str) -> bool {
+    totp::looks_like_a_code(&tidy(answer))
+}
+
+/// Whether that may be one, or a backup code.
+pub fn looks_like_an_answer(answer: &str) -> bool {
+    let answer = tidy(answer);
+    totp::looks_like_a_code(&answer) || answer.len() == BACKUP_SIGNS
 }
 
 fn hash_of(salt: &[u8; 16], code: &str) -> [u8; 32] {
@@ -206,7 +217,8 @@ impl Portal {
     }
 
     /// Uses an answer up, if it is right: a code of the app's, or a backup code.
-    /// None: it is not right, or was used before, or there were too many wrong ones.
+    /// None: it is not right, or was used before, or is not looked at: there were too
+    /// many wrong ones. What was wrong is counted here.
     pub(crate) async fn spend_answer(
         &self,
         user: &User,
@@ -214,7 +226,8 @@ impl Portal {
         answer: &str,
     ) -> Result<Option<Factor>> {
         let from = from.to_canonical();
-        if self.inner.wrong_codes.too_many(user.id, from, Instant::now()) {
+        let too_many = self.inner.wrong_codes.too_many(user.id, from, Instant::now());
+        if too_many || !self.lets_answer(&user.name, from).await {
             return Ok(None);
         }
         let answer = tidy(answer);
@@ -254,6 +267,7 @@ impl Portal {
     /// where that is counted and told.
     async fn wrong_code(&self, user: &User, from: IpAddr) {
         self.inner.wrong_codes.count(user.id, from, Instant::now());
+        self.wrong_answer(&user.name, from).await;
         let draft = EventDraft {
             category: Category::Authentication,
             action: "session.second_factor",
@@ -267,7 +281,7 @@ impl Portal {
             message: String::from("A wrong code came after a right first factor."),
             details: json!({}),
         };
-        self.record_of_stranger(draft, from).await;
+        self.record_wrong_code(draft, user.id).await;
     }
 }
 
@@ -309,6 +323,10 @@ mod tests {
         assert!(counts.too_many(1, address(1), now));
         assert!(!counts.too_many(1, address(2), now) && !counts.too_many(2, address(1), now));
         assert!(!counts.too_many(1, address(1), now + WRONG_CODES_FOR));
+        // A household is one.
+        let host = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]);
+        (0..10).for_each(|n| counts.count(2, host(n), now));
+        assert!(counts.too_many(2, host(77), now));
         for n in 0..10_000 {
             counts.count(7, address(n), now + Duration::from_millis(u64::from(n)));
         }

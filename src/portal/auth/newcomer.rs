@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 use super::Login;
 use crate::error::{Code, Error, Result};
 use crate::model::name::UserName;
-use crate::model::{Category, EventDraft, Network, Outcome, RoleName, Severity, User};
+use crate::model::{Category, Credential, EventDraft, Network, Outcome, RoleName, Severity, User};
 use crate::portal::sessions::Arrival;
-use crate::portal::{Portal, Session};
+use crate::portal::{Pass, Portal, Session};
 use crate::store::{NewKey, NewUser, TokenHash};
 
 /// Signs of a token, each of 5 random bits.
@@ -183,6 +183,11 @@ impl Login {
         if !self.welcomes(&errand).await {
             return None;
         }
+        // Whoever has tried too many names somewhere else tries none here.
+        if !matches!(errand, Errand::Reset(_)) && self.portal.is_banned(self.from) {
+            self.portal.count_held_off();
+            return None;
+        }
         let sessions = self.portal.sessions();
         let here = |s: &Arc<Session>| {
             s.user_id == errand.number() && Network::of(s.source_ip) == Network::of(self.from)
@@ -198,6 +203,8 @@ impl Login {
             method: String::from(if key.is_some() { "publickey" } else { "none" }),
             max_s: None,
             rights_at: self.portal.rights_now(),
+            pass: Pass::unlimited(Credential::Errand),
+            gave_code: false,
         };
         let session = match sessions.open(arrival, MOST) {
             Ok(session) => session,
@@ -305,9 +312,17 @@ impl Newcomer {
         self.promise().await?;
         let name = name.parse::<UserName>()?.for_new()?;
         match self.portal.store().user_by_name(name.to_string()).await? {
-            Some(_) => Err(Error::new(Code::Exists, format!("There is an account called “{name}” already."))),
+            Some(_) => {
+                self.tried_taken(name.as_str());
+                Err(Error::new(Code::Exists, format!("There is an account called “{name}” already.")))
+            }
             None => Ok(name),
         }
+    }
+
+    /// They have learnt that there is an account of that name: many such are guesses.
+    fn tried_taken(&self, name: &str) {
+        self.portal.stray(name, self.session.source_ip);
     }
 
     /// Makes the account: with that password, or else with the key that they came with.
@@ -330,12 +345,12 @@ impl Newcomer {
             }
             None => (None, Some(self.key.clone().ok_or_else(|| Error::usage("A password is missing."))?)),
         };
-        let new = NewUser { name, role, password_hash, must_change_password: false, key };
+        let new = NewUser { name: name.clone(), role, password_hash, must_change_password: false, key };
         let store = self.portal.store();
-        let (user, event) = match self.errand {
+        let made = match self.errand {
             Errand::Invite(ticket) => {
                 let event = self.event("account.join", "came by an invitation");
-                store.join(ticket.hash(), new, event).await?
+                store.join(ticket.hash(), new, event).await
             }
             Errand::Register | Errand::Reset(_) => {
                 let limits = &self.portal.config().registration;
@@ -343,9 +358,14 @@ impl Newcomer {
                 let place =
                     registrations.take(self.session.source_ip, limits.per_hour, limits.per_hour_per_ip)?;
                 let event = self.event("account.register", "registered");
-                store.register(new, event).await.inspect_err(|_| registrations.undo(place))?
+                store.register(new, event).await.inspect_err(|_| registrations.undo(place))
             }
         };
+        let (user, event) = made.inspect_err(|e| {
+            if e.code == Code::Exists {
+                self.tried_taken(&name);
+            }
+        })?;
         self.portal.tell(&Arc::new(event));
         Ok(user)
     }

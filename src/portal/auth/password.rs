@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
 use crate::model::User;
-use crate::portal::Portal;
+use crate::portal::{Portal, Principal};
 use crate::store::Credentials;
 
 /// Argon2id's cost: the second choice of RFC 9106 §4 scaled to about 50 ms on
@@ -22,6 +22,8 @@ pub const LONGEST_PASSWORD: usize = 1024;
 /// The shortest that may be chosen, characters (NIST SP 800-63B §3.1.1.2 asks for 8 at least).
 pub const SHORTEST_PASSWORD: usize = 10;
 
+/// Names from this length on may not stand in a password; shorter ones stand in any.
+const NAME_IN_IT: usize = 4;
 /// More than 10⁸ guesses: years of a core, at the cost of a hash.
 const HARD_ENOUGH: zxcvbn::Score = zxcvbn::Score::Three;
 
@@ -55,6 +57,9 @@ pub fn check_new_password(password: &str, user_name: &str) -> Result<()> {
     }
     if password.len() > LONGEST_PASSWORD {
         return bad(format!("A password has at most {LONGEST_PASSWORD} bytes."));
+    }
+    if user_name.len() >= NAME_IN_IT && password.to_lowercase().contains(user_name) {
+        return bad(String::from("That password is too easy to guess: the account's name is in it."));
     }
     let guessed = zxcvbn::zxcvbn(password, &[user_name, "twarga"]);
     if guessed.score() >= HARD_ENOUGH {
@@ -99,15 +104,44 @@ impl Portal {
         Ok(self.credentials_for(name, password).await?.map(|c| c.user))
     }
 
-    /// The same for signing in, which an account may be kept from doing by a
-    /// password: with the same answer, after the same work.
-    pub(super) async fn check_login(&self, name: &str, password: Zeroizing<String>) -> Result<Option<User>> {
+    /// Whether that is the password of whoever asks, who is signed in: within what the
+    /// guard lets anybody try.
+    pub(crate) async fn check_own_password(
+        &self,
+        who: &Principal,
+        password: Zeroizing<String>,
+    ) -> Result<bool> {
+        let (name, from) = (who.name(), who.source_ip());
+        if !self.lets_try(name, from).await {
+            return Ok(false);
+        }
+        let right = self.check_password(name, password).await?.is_some();
+        if !right {
+            self.wrong(name, from);
+        }
+        Ok(right)
+    }
+
+    /// The same as [`Portal::check_password`] for signing in, which an account may be
+    /// kept from doing by a password: with the same answer, after the same work. The
+    /// hash beside it is the one that is kept now.
+    pub(super) async fn check_login(
+        &self,
+        name: &str,
+        password: Zeroizing<String>,
+    ) -> Result<Option<(User, String)>> {
         let found = self.credentials_for(name, password.clone()).await?;
         let Some(c) = found.filter(|c| c.password_login) else { return Ok(None) };
-        if let Some(old) = c.password_hash.filter(|hash| is_of_old(hash)) {
-            tokio::spawn(self.clone().rehash(c.user.id, old, password));
+        let Some(hash) = c.password_hash else { return Ok(None) };
+        if !is_of_old(&hash) {
+            return Ok(Some((c.user, hash)));
         }
-        Ok(Some(c.user))
+        if let Some(new) = self.rehash(c.user.id, hash.clone(), password.clone()).await {
+            return Ok(Some((c.user, new)));
+        }
+        // Somebody was faster, by this password or by another one.
+        let found = self.credentials_for(name, password).await?.filter(|c| c.password_login);
+        Ok(found.and_then(|c| Some((c.user, c.password_hash?))))
     }
 
     async fn credentials_for(&self, name: &str, password: Zeroizing<String>) -> Result<Option<Credentials>> {
@@ -127,15 +161,17 @@ impl Portal {
         checked
     }
 
-    /// Hashes a password at today's cost, when somebody has just signed in with it.
-    async fn rehash(self, user_id: i64, old: String, password: Zeroizing<String>) {
+    /// Hashes a password at today's cost, when somebody has just shown it. None: it is
+    /// not the one of that old hash any more, or is kept so.
+    async fn rehash(&self, user_id: i64, old: String, password: Zeroizing<String>) -> Option<String> {
         let done = match self.hash(password).await {
-            Ok(new) => self.store().rehash(user_id, old, new).await,
+            Ok(new) => self.store().rehash(user_id, old, new.clone()).await.map(|kept| kept.then_some(new)),
             Err(e) => Err(e),
         };
-        if let Err(e) = done {
+        done.unwrap_or_else(|e| {
             tracing::warn!(error = %e, user_id, "a password is kept at its old cost");
-        }
+            None
+        })
     }
 
     /// Hashes a password, within the limit of hashes at once.
@@ -178,6 +214,7 @@ mod tests {
             "alice-alice-1",
             "mypassword1",
             "Passw0rd123!",
+            "the Alice is here",
             "qwertyuiop[]",
             "Summer2024!",
         ];

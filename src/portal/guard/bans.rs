@@ -75,7 +75,8 @@ impl Bans {
         Some(ban)
     }
 
-    /// Bans for what has just happened; twice as long as the last time.
+    /// Bans for what has just happened; twice as long as the last time. Somebody's ban
+    /// that holds is left as it is.
     pub fn strike(
         &mut self,
         network: Network,
@@ -83,6 +84,9 @@ impl Bans {
         lengths: Lengths,
         note: String,
     ) -> (Ban, Vec<Network>) {
+        if let Some(standing) = self.rows.get(&network).filter(|b| b.by.is_some() && b.holds(now)) {
+            return (standing.clone(), Vec::new());
+        }
         let before = self.rows.get(&network).filter(|b| b.by.is_none() && !is_forgotten(b, now, lengths));
         let strikes = before.map_or(0, |b| b.strikes).saturating_add(1).min(MOST_STRIKES);
         let length = lengths.first_ms.saturating_mul(1 << (strikes - 1)).min(lengths.longest_ms);

@@ -75,11 +75,8 @@ impl Portal {
         let hold = gate.guard().look(name, from, gate.now());
         let free = match hold {
             Hold::Free => true,
-            Hold::OnlyKnown => {
-                let since = Time::now().minus_seconds(KNOWN_S);
-                let trusted = self.store().is_trusted_from(name.to_owned(), Network::of(from), since).await;
-                trusted.unwrap_or(false)
-            }
+            Hold::Doubted => self.is_known(name, from, true).await,
+            Hold::OnlyKnown => self.is_known(name, from, false).await,
             Hold::Shut => false,
         };
         if !free {
@@ -87,6 +84,45 @@ impl Portal {
             tokio::time::sleep(gate.as_long_as_a_check().saturating_sub(began.elapsed())).await;
         }
         free
+    }
+
+    /// Whether a code of the second factor is looked at, that somebody from there gives
+    /// after a right first one. If not, say what is said of wrong ones, and count none.
+    pub(in crate::portal) async fn lets_answer(&self, name: &str, from: IpAddr) -> bool {
+        let gate = &self.inner.gate;
+        let hold = gate.guard().look_at_code(name, from, gate.now());
+        let free = match hold {
+            Hold::Free => true,
+            Hold::Doubted | Hold::OnlyKnown => self.is_known(name, from, false).await,
+            Hold::Shut => false,
+        };
+        if !free {
+            self.count_held_off();
+        }
+        free
+    }
+
+    /// Whether the account has signed in from there of late; `or_factor`: or has a second
+    /// factor, without which its password is of no use.
+    async fn is_known(&self, name: &str, from: IpAddr, or_factor: bool) -> bool {
+        let since = Time::now().minus_seconds(KNOWN_S);
+        let known = self.store().is_known_from(name.to_owned(), Network::of(from), since, or_factor);
+        known.await.unwrap_or(false)
+    }
+
+    /// A code that somebody from there gave after a right first factor was wrong.
+    pub(in crate::portal) async fn wrong_answer(&self, name: &str, from: IpAddr) {
+        self.wrong(name, from);
+        if !self.is_known(name, from, false).await {
+            let gate = &self.inner.gate;
+            gate.guard().wrong_code_of_unknown(name, from, gate.now());
+        }
+    }
+
+    /// Whether a ban holds for that address.
+    pub(in crate::portal) fn is_banned(&self, from: IpAddr) -> bool {
+        let gate = &self.inner.gate;
+        gate.guard().is_banned(from, gate.now())
     }
 
     /// Somebody from there was wrong: a password, a code.

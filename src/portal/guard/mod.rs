@@ -12,7 +12,8 @@
 //! time twice as long. An account whose bucket is full takes no password, but from
 //! addresses that it has signed in from. Neither keeps a right key out, and somebody
 //! known from an address is held off by nothing but guesses at that very account
-//! from that very address.
+//! from that very address. Wrong codes from where the account never signed in from fill
+//! one more: full, it takes no code but from where it did.
 //!
 //! Here is no clock and no randomness but what is given: `now` is an argument.
 
@@ -38,6 +39,9 @@ const MOST_PAIRS: usize = 16_384;
 const MOST_NAMES: usize = 16;
 /// How much slower names drain than failures.
 const NAMES_LAST: u64 = 10;
+/// How much slower an account's wrong codes from unknown addresses do: a few hundred a
+/// day of a million.
+const CODES_LAST: u64 = 20;
 
 /// A name as it is remembered: strangers may try long ones.
 type Name = u64;
@@ -63,6 +67,8 @@ pub(super) enum Hold {
     /// Nothing.
     Free,
     /// Only whoever is known from there may try, or has a second factor beside.
+    Doubted,
+    /// Only whoever is known from there may try.
     OnlyKnown,
     /// Nobody may.
     Shut,
@@ -86,9 +92,12 @@ pub(super) struct Guard {
     size: Size,
     names: Size,
     account: Size,
+    code: Size,
     lengths: Lengths,
     sources: Bounded<Network, Source>,
     accounts: Bounded<Name, Bucket>,
+    /// Wrong codes from unknown addresses: each after a right first factor.
+    codes: Bounded<Name, Bucket>,
     pairs: Bounded<(Name, Network), Bucket>,
     bans: Bans,
     hasher: RandomState,
@@ -102,6 +111,7 @@ impl Guard {
             size: Size { most: config.failures, each },
             names: Size { most: config.names, each: each * NAMES_LAST },
             account: Size { most: config.account_failures, each },
+            code: Size { most: config.account_failures, each: each * CODES_LAST },
             lengths: Lengths {
                 first_ms: config.ban_s * 1000,
                 longest_ms: config.longest_ban_s.max(config.ban_s) * 1000,
@@ -109,6 +119,7 @@ impl Guard {
             },
             sources: Bounded::new(MOST_SOURCES),
             accounts: Bounded::new(MOST_ACCOUNTS),
+            codes: Bounded::new(MOST_ACCOUNTS),
             pairs: Bounded::new(MOST_PAIRS),
             bans: Bans::default(),
             hasher: RandomState::new(),
@@ -125,18 +136,36 @@ impl Guard {
 
     /// Whether somebody from there may try at that account.
     pub fn look(&self, name: &str, from: IpAddr, now: Millis) -> Hold {
+        let name = self.name(name);
+        let full = self.accounts.get(name).is_some_and(|b| b.is_full(now, self.account));
+        self.hold(name, from, now, full.then_some(Hold::Doubted))
+    }
+
+    /// The same of codes, after a right first factor.
+    pub fn look_at_code(&self, name: &str, from: IpAddr, now: Millis) -> Hold {
+        let name = self.name(name);
+        let full = self.codes.get(name).is_some_and(|b| b.is_full(now, self.code));
+        self.hold(name, from, now, full.then_some(Hold::OnlyKnown))
+    }
+
+    /// What holds somebody from there off; `full`: what the account's bucket does.
+    fn hold(&self, name: Name, from: IpAddr, now: Millis, full: Option<Hold>) -> Hold {
         if self.is_allowed(from) {
             return Hold::Free;
         }
-        let (name, network) = (self.name(name), Network::of(from));
-        let banned = self.bans.of(from, time(now)).is_some();
-        let full = self.accounts.get(name).is_some_and(|b| b.is_full(now, self.account));
-        let guessed = || self.pairs.get((name, network)).is_some_and(|b| b.is_full(now, self.size));
-        match banned || full {
-            false => Hold::Free,
-            true if guessed() => Hold::Shut,
-            true => Hold::OnlyKnown,
+        let guessed = || self.pairs.get((name, Network::of(from))).is_some_and(|b| b.is_full(now, self.size));
+        // A ban is first: there no account is unlike others.
+        let held = if self.is_banned(from, now) { Some(Hold::OnlyKnown) } else { full };
+        match held {
+            None => Hold::Free,
+            Some(_) if guessed() => Hold::Shut,
+            Some(hold) => hold,
         }
+    }
+
+    /// Whether a ban holds for that address.
+    pub fn is_banned(&self, from: IpAddr, now: Millis) -> bool {
+        !self.is_allowed(from) && self.bans.of(from, time(now)).is_some()
     }
 
     /// Somebody from there was wrong about that account.
@@ -159,8 +188,16 @@ impl Guard {
             s.tried(id, 1, now, names);
             s.over(now, size, names)
         });
-        self.ban(network, over, now, &mut consequence);
+        self.ban(from, over, now, &mut consequence);
         consequence
+    }
+
+    /// A code for that account was wrong, from where it never signed in from.
+    pub fn wrong_code_of_unknown(&mut self, name: &str, from: IpAddr, now: Millis) {
+        if !self.is_allowed(from) {
+            let (id, size) = (self.name(name), self.code);
+            self.codes.update(id, now, |b| b.add(now, size));
+        }
     }
 
     /// Somebody from there tried a name in a way that guesses nothing but names.
@@ -173,14 +210,17 @@ impl Guard {
                 s.tried(id, 0, now, names);
                 s.over(now, size, names)
             });
-            self.ban(network, over, now, &mut consequence);
+            self.ban(from, over, now, &mut consequence);
         }
         consequence
     }
 
-    fn ban(&mut self, network: Network, over: Option<&str>, now: Millis, to: &mut Consequence) {
-        if let Some(why) = over {
-            let (ban, gone) = self.bans.strike(network, time(now), self.lengths, why.to_owned());
+    /// One ban at a time: nobody's gets longer by what is tried while it holds.
+    fn ban(&mut self, from: IpAddr, over: Option<&str>, now: Millis, to: &mut Consequence) {
+        if let Some(why) = over
+            && !self.is_banned(from, now)
+        {
+            let (ban, gone) = self.bans.strike(Network::of(from), time(now), self.lengths, why.to_owned());
             (to.ban, to.gone) = (Some(ban), gone);
         }
     }

@@ -87,7 +87,7 @@ fn guesses_at_an_account_hold_off_whoever_is_not_known_to_it() {
     let mut guard = guard();
     let full: Vec<_> = (0..40).filter(|i| guard.wrong("alice", v4(*i), START).account_full).collect();
     assert_eq!(full, [29], "it is told of once");
-    assert_eq!(guard.look("alice", v4(1000), START), Hold::OnlyKnown);
+    assert_eq!(guard.look("alice", v4(1000), START), Hold::Doubted);
     assert_eq!(guard.look("bob", v4(1000), START), Hold::Free);
     assert_eq!(guard.look("alice", v4(1000), START + 30 * SECOND), Hold::Free);
     // Known or not: guessing at that account from that address ends.
@@ -140,6 +140,65 @@ fn bans_by_hand_hold_for_networks_and_until_they_are_lifted() {
     assert_eq!(guard.lift(network, START).unwrap().network, network);
     assert_eq!(guard.look("alice", inside, START), Hold::Free);
     assert!(guard.bans.of(inside, time(START)).is_none() && guard.bans.len() == 0);
+}
+
+#[test]
+fn a_ban_by_hand_is_left_alone_and_no_ban_grows_while_it_holds() {
+    let (mut guard, here, now) = (guard(), v4(1), START);
+    let network = Network::of(here);
+    let by = Some(String::from("admin"));
+    let ban = Ban { network, since: time(now), until: None, strikes: 0, by, note: String::from("noise") };
+    guard.bans.insert(ban.clone());
+    for i in 0..100 {
+        assert_eq!(guard.wrong("alice", here, now + i).ban, None);
+        assert_eq!(guard.stray(&format!("user{i}"), here, now + i).ban, None);
+    }
+    assert_eq!(guard.bans.strike(network, time(now), guard.lengths, String::new()), (ban.clone(), vec![]));
+    assert_eq!(guard.bans.of(here, time(now + 1000 * DAY)), Some(&ban));
+    // The guard's own is made once, and its like is twice as long only when it is over.
+    let there = v4(2);
+    assert_eq!(length(&wrong_until_banned(&mut guard, "alice", there, now).1), 60);
+    for i in 0..1000 {
+        assert_eq!(guard.wrong("alice", there, now + i), Consequence::default());
+    }
+    assert_eq!(guard.bans.of(there, time(now)).unwrap().strikes, 1);
+    assert_eq!(length(&wrong_until_banned(&mut guard, "alice", there, now + 60 * SECOND).1), 120);
+}
+
+#[test]
+fn codes_from_everywhere_end_and_the_accounts_own_addresses_are_left() {
+    let mut guard = guard();
+    for n in 0..30 {
+        assert_eq!(guard.look_at_code("alice", v4(n), START), Hold::Free, "{n}");
+        guard.wrong_code_of_unknown("alice", v4(n), START);
+    }
+    // Only whoever is known may go on; passwords are another thing, and so is bob.
+    assert_eq!(guard.look_at_code("alice", v4(1000), START), Hold::OnlyKnown);
+    assert_eq!(guard.look("alice", v4(1000), START), Hold::Free);
+    assert_eq!(guard.look_at_code("bob", v4(1000), START), Hold::Free);
+    // It drains, slowly.
+    assert_eq!(guard.look_at_code("alice", v4(1000), START + 599 * SECOND), Hold::OnlyKnown);
+    assert_eq!(guard.look_at_code("alice", v4(1000), START + 600 * SECOND), Hold::Free);
+    // Banned, it is the same; and what was guessed at from there is shut.
+    wrong_until_banned(&mut guard, "carol", v4(2000), START);
+    assert_eq!(guard.look_at_code("bob", v4(2000), START), Hold::OnlyKnown);
+    assert_eq!(guard.look_at_code("carol", v4(2000), START), Hold::Shut);
+    for n in 0..100_000 {
+        guard.wrong_code_of_unknown(&format!("user{n}"), v4(n), START);
+    }
+    assert!(guard.codes.len() <= MOST_ACCOUNTS);
+}
+
+#[test]
+fn from_a_banned_address_a_second_factor_is_nothing_special() {
+    let mut guard = guard();
+    for n in 0..30 {
+        guard.wrong("alice", v4(n), START);
+    }
+    // Her bucket is full: elsewhere her factor would let her try.
+    assert_eq!(guard.look("alice", v4(1000), START), Hold::Doubted);
+    wrong_until_banned(&mut guard, "bob", v4(1000), START);
+    assert_eq!(guard.look("alice", v4(1000), START), Hold::OnlyKnown);
 }
 
 /// A million addresses, each wrong as often as bans it, at names of their own.

@@ -1,9 +1,12 @@
 //! One's own account: keys, password, preferences, connections.
 
 pub mod add_key;
+pub mod enrol;
+pub mod factor;
 pub mod keys;
 pub mod password;
 pub mod preferences;
+pub mod prove;
 
 use super::sessions::Sessions;
 use crate::tui::page::Entry;
@@ -23,6 +26,7 @@ pub static ENTRY: Entry = Entry {
             vec![
                 Box::new(Listing::<keys::Keys>::new(WORD)),
                 Box::new(password::Password::default()),
+                Box::new(factor::Factor::default()),
                 Box::new(preferences::Wishes::default()),
                 Box::new(Sessions::new(WORD, false)),
             ],

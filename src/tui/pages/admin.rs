@@ -1,8 +1,10 @@
 //! For those who run the place: accounts, connections, the host, what is offered.
 
+pub mod bans;
 pub mod catalogue;
 pub mod groups;
 pub mod host;
+pub mod invites;
 pub mod new_user;
 pub mod roles;
 pub mod users;
@@ -27,6 +29,8 @@ pub static ENTRY: Entry = Entry {
                 Box::new(Listing::<users::Users>::new(WORD)),
                 Box::new(Listing::<roles::Roles>::new(WORD)),
                 Box::new(Listing::<groups::Groups>::new(WORD)),
+                Box::new(Listing::<invites::Invites>::new(WORD)),
+                Box::new(Listing::<bans::Bans>::new(WORD)),
                 Box::new(Sessions::new(WORD, true)),
                 Box::new(host::Host::default()),
                 Box::new(catalogue::Catalogue::default()),

@@ -42,35 +42,45 @@ const USER: Column<R> = Column {
 };
 
 #[rustfmt::skip]
-const REST: [Column<R>; 7] = [
+const REST: [Column<R>; 9] = [
     Column { title: "FROM", rank: 1, width: Width::Words(15, 15), cell: |s, _| text::clean(&s.source_ip), style: plain, order: |a, b| a.source_ip.cmp(&b.source_ip) },
-    Column { title: "SINCE", rank: 4, width: Width::Words(14, 14), cell: |s, all| all.preferences.time_zone.short(s.signed_in_at), style: |_, s| s.theme.muted, order: |a, b| a.signed_in_at.cmp(&b.signed_in_at) },
+    Column { title: "WAY", rank: 4, width: Width::Words(10, 18), cell: |s, _| text::clean(&s.route), style: plain, order: |a, b| a.route.cmp(&b.route) },
+    Column { title: "BY", rank: 8, width: Width::Words(9, 14), cell: |s, _| text::clean(&s.method), style: |_, s| s.theme.muted, order: |a, b| a.method.cmp(&b.method) },
+    Column { title: "SINCE", rank: 5, width: Width::Words(14, 14), cell: |s, all| all.preferences.time_zone.short(s.signed_in_at), style: |_, s| s.theme.muted, order: |a, b| a.signed_in_at.cmp(&b.signed_in_at) },
     Column { title: "IDLE", rank: 3, width: Width::Figures(5), cell: |s, _| time::span(s.idle_s), style: plain, order: |a, b| b.idle_s.cmp(&a.idle_s) },
     Column { title: "IN", rank: 6, width: Width::Figures(7), cell: |s, _| bytes(s.bytes_in), style: plain, order: |a, b| b.bytes_in.cmp(&a.bytes_in) },
     Column { title: "OUT", rank: 7, width: Width::Figures(7), cell: |s, _| bytes(s.bytes_out), style: plain, order: |a, b| b.bytes_out.cmp(&a.bytes_out) },
     Column { title: "", rank: 2, width: Width::Words(8, 8), cell: |s, _| String::from(if s.current { "this one" } else { "" }), style: |_, s| s.theme.accent, order: |a, b| b.current.cmp(&a.current) },
-    Column { title: "ID", rank: 5, width: Width::Words(12, 12), cell: |s, _| s.id.clone(), style: |_, s| s.theme.muted, order: |a, b| a.id.cmp(&b.id) },
+    Column { title: "ID", rank: 9, width: Width::Words(12, 12), cell: |s, _| s.id.clone(), style: |_, s| s.theme.muted, order: |a, b| a.id.cmp(&b.id) },
 ];
 
 static OWN: &[Column<R>] = &REST;
 static ALL: &[Column<R>] = {
-    let [a, b, c, d, e, f, g] = REST;
-    &[USER, a, b, c, d, e, f, g]
+    let [a, b, c, d, e, f, g, h, i] = REST;
+    &[USER, a, b, c, d, e, f, g, h, i]
 };
 
 /// What a key does here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
+    Show,
     Kill,
     Back,
 }
 
 static KEYS: &[Binding<Command>] = &[
     Binding {
+        keys: &[Key::Enter],
+        shown: "Enter",
+        word: "show",
+        help: "all that is known of the connection",
+        command: Command::Show,
+    },
+    Binding {
         keys: &[Key::Char('d'), Key::Delete],
         shown: "d",
         word: "end",
-        help: "end the connection, and all that runs in it (asks)",
+        help: "end the connection, or those that are marked, and all that runs in it (asks)",
         command: Command::Kill,
     },
     Binding {
@@ -99,19 +109,33 @@ impl Sessions {
     }
 
     fn kill(&self, shared: &Shared) -> Vec<Effect> {
-        let Some(session) = self.table.selected() else { return Vec::new() };
-        let (id, user) = (session.id.clone(), text::clean(&session.user));
-        let from = text::clean(&session.source_ip);
-        let question = match (session.current, user == shared.me.name) {
-            (true, _) => String::from("End the connection that you are in?"),
-            (_, true) => format!("End your connection from {from}, and all that runs in it?"),
-            _ => format!("End {user}'s connection from {from}, and all that runs in it?"),
+        let chosen = self.table.chosen();
+        let question = match chosen.as_slice() {
+            [] => return Vec::new(),
+            [session] => {
+                let (user, from) = (text::clean(&session.user), text::clean(&session.source_ip));
+                match (session.current, user == shared.me.name) {
+                    (true, _) => String::from("End the connection that you are in?"),
+                    (_, true) => format!("End your connection from {from}, and all that runs in it?"),
+                    _ => format!("End {user}'s connection from {from}, and all that runs in it?"),
+                }
+            }
+            more => format!("End {} connections, and all that runs in them?", more.len()),
         };
-        let said = format!("The connection of {user} from {from} is ended.");
-        let task = Task::new(SessionKill { id: Some(id), user: None }, |ended| {
-            ended.map_or_else(Msg::Failed, |_| Msg::Done(said))
-        });
-        vec![Effect::Open(Box::new(Confirm::new("End a connection", question, vec![Effect::Do(task)])))]
+        let end = |session: &&SessionInfo| {
+            let (user, from) = (text::clean(&session.user), text::clean(&session.source_ip));
+            let said = format!("The connection of {user} from {from} is ended.");
+            let kill = SessionKill { id: Some(session.id.clone()), user: None };
+            Effect::Do(Task::new(kill, |ended| ended.map_or_else(Msg::Failed, |_| Msg::Done(said))))
+        };
+        // The own one last: nothing is done after it.
+        let (own, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|s| s.current);
+        let then = others.iter().chain(&own).map(end).collect();
+        vec![Effect::Open(Box::new(Confirm::new("End a connection", question, then)))]
+    }
+
+    fn show(&self) -> Vec<Effect> {
+        self.table.selected().map(|s| Effect::Line(format!("session show {}", s.id))).into_iter().collect()
     }
 }
 
@@ -140,6 +164,7 @@ impl Pane for Sessions {
     fn on_key(&mut self, key: &Key, shared: &mut Shared) -> Option<Vec<Effect>> {
         if !self.table.takes_text() {
             match keymap::find(KEYS, key, |_| true) {
+                Some(Command::Show) => return Some(self.show()),
                 Some(Command::Kill) => return Some(self.kill(shared)),
                 Some(Command::Back) => return self.table.back(shared).then(Vec::new),
                 None => {}

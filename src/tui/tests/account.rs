@@ -1,15 +1,17 @@
 //! The page of one's account.
 
 use ratatui::style::Modifier;
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::action::account::Me as Account;
+use crate::action::totp::{BackupCodes, NewSecret, SecondFactor};
 use crate::error::{Code, Error};
 use crate::model::preferences::Palette;
 use crate::model::{SessionInfo, Setting, SshKey, User};
 use crate::tui::feeds::Heard;
 use crate::tui::page::News;
-use crate::tui::pages::account::{add_key, keys, password, preferences};
+use crate::tui::pages::account::{add_key, enrol, factor, keys, password, preferences, prove};
 use crate::tui::widgets::listing::tests::{acted, listed};
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (200, 60)];
@@ -36,6 +38,8 @@ fn key(id: i64, note: &str) -> SshKey {
         line: "ssh-ed25519 AAAA".into(),
         created_at: Time::from_millis(1_784_000_000_000),
         last_used_at: None,
+        last_used_from: None,
+        limits: crate::model::KeyLimits::default(),
     }
 }
 
@@ -76,11 +80,22 @@ fn me() -> Account {
     }
 }
 
+fn stands(enabled: bool) -> SecondFactor {
+    SecondFactor {
+        enabled,
+        since: enabled.then(|| Time::from_millis(1_784_000_000_000)),
+        to_be_confirmed: false,
+        backup_codes_left: 7,
+        demanded: false,
+    }
+}
+
 fn page(cols: u16, rows: u16) -> Model {
     let mut model = model(RoleName::USER, cols, rows);
     press(&mut model, ":account\r");
     tell(&mut model, listed::<keys::Keys>(vec![key(3, "laptop"), key(7, "phone")]));
     tell(&mut model, Box::new(password::Heard::Me(Ok(Box::new(me())))));
+    tell(&mut model, Box::new(factor::Heard::Stands(Ok(stands(true)))));
     let sessions = vec![session("3f9a52c81b07", "alice", true), session("77aa52c81b07", "alice", false)];
     tell(&mut model, Box::new(Heard { feed: 0, news: Ok(sessions) }));
     model
@@ -104,6 +119,7 @@ fn every_part_fits_small_usual_and_large_screens() {
         for (title, words) in [
             ("Keys", &["NOTE", "laptop", "USED", "never"][..]),
             ("Password", &["Another password", "Password so far", "The same again"]),
+            ("Factor", &["Backup codes", "7 left", "authenticator app"]),
             ("Preferences", &["theme", "‹ auto ›", "time zone", "UTC", "ctrl-]"]),
             ("Sessions", &["FROM", "203.0.113.9", "1m 15s", "this one"]),
         ] {
@@ -150,7 +166,8 @@ fn a_key_is_pasted_refused_and_added() {
     press(&mut model, "\x15n");
     assert!(!screen(&mut model).contains("no public key"));
     press(&mut model, "\r");
-    let effects = words(&update(&mut model, Msg::news("add_key", add_key::Answer(Ok(key(9, "tablet"))))));
+    let effects =
+        words(&update(&mut model, Msg::news("add_key", add_key::Answer(Ok(vec![key(9, "tablet")])))));
     assert_eq!((effects, over(&model)), (vec![String::from("Do(key.ls {})")], None));
     let three = vec![key(3, "laptop"), key(7, "phone"), key(9, "tablet")];
     tell(&mut model, listed::<keys::Keys>(three));
@@ -164,11 +181,64 @@ fn a_key_is_removed_when_one_means_it() {
     press(&mut model, "jd");
     assert!(screen(&mut model).contains("Remove the key “phone”? (y/n)"));
     assert!(press(&mut model, "n").is_empty());
-    assert_eq!(press(&mut model, "dy"), ["Do(key.rm {\"key\":\"7\"})"]);
+    assert_eq!(press(&mut model, "dy"), ["Do(key.rm {\"keys\":[\"7\"]})"]);
     tell(&mut model, acted::<keys::Keys>("The key SHA256:phone is removed."));
     tell(&mut model, listed::<keys::Keys>(vec![key(3, "laptop")]));
     press(&mut model, "d");
     assert!(screen(&mut model).contains("It is the last one."));
+}
+
+/// What the app is given, and what it comes to.
+fn enrol(model: &mut Model, news: enrol::Heard) -> Vec<String> {
+    words(&update(model, Msg::News("enrol", Box::new(news))))
+}
+
+#[test]
+fn a_second_factor_is_set_up_by_a_picture_and_a_code() {
+    for (cols, rows) in SIZES {
+        let mut model = page(cols, rows);
+        tell(&mut model, Box::new(factor::Heard::Stands(Ok(stands(false)))));
+        part(&mut model, "Factor");
+        // What is not there is not taken off.
+        assert!(press(&mut model, "db").is_empty());
+        assert_eq!(press(&mut model, "e"), ["Do(account.totp_enable {\"text\":false})"]);
+        let secret = || Zeroizing::new(String::from("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"));
+        let uri = Zeroizing::new(format!("otpauth://totp/Twarga:alice?secret={}&issuer=Twarga", *secret()));
+        enrol(&mut model, enrol::Heard::Made(Ok(NewSecret { secret: secret(), uri })));
+        let all = screen(&mut model);
+        assert!(all.contains("GEZD GNBV"), "at {cols}x{rows}:\n{all}");
+        assert_eq!(all.contains("▀"), cols >= 80, "at {cols}x{rows}:\n{all}");
+        // The code is not in what is told of the effects.
+        let asked = press(&mut model, "000000\r");
+        assert_eq!(asked, ["Do(account.totp_confirm {})"]);
+        let wrong = Error::new(Code::BadCode, "That code is not right.");
+        enrol(&mut model, enrol::Heard::Confirmed(Err(wrong)));
+        assert!(screen(&mut model).contains("That code is not right."));
+        press(&mut model, "123456\r");
+        let backup_codes = (0..10).map(|n| Zeroizing::new(format!("abcde-fghi{n}"))).collect();
+        enrol(&mut model, enrol::Heard::Confirmed(Ok(BackupCodes { backup_codes })));
+        let all = screen(&mut model);
+        assert!(all.contains("abcde-fghi0") && (rows == 12 || all.contains("abcde-fghi9")), "{all}");
+        assert!(press(&mut model, "y").iter().any(|e| e.contains("abcde-fghi9")));
+        press(&mut model, "\r");
+        assert!(over(&model).is_none());
+        assert!(!screen(&mut model).contains("abcde"));
+    }
+}
+
+#[test]
+fn a_second_factor_is_taken_off_with_the_password() {
+    let mut model = page(80, 24);
+    part(&mut model, "Factor");
+    press(&mut model, "dsecret words");
+    assert!(!screen(&mut model).contains("secret words"));
+    assert_eq!(press(&mut model, "\r"), ["Do(account.totp_disable {})"]);
+    let wrong = Error::new(Code::BadPassword, "That is not right.");
+    update(&mut model, Msg::news("prove", prove::Answer::Off(Err(wrong))));
+    assert!(screen(&mut model).contains("That is not right."));
+    press(&mut model, "other words\r");
+    update(&mut model, Msg::news("prove", prove::Answer::Off(Ok(()))));
+    assert!(over(&model).is_none() && screen(&mut model).contains("The second factor is off."));
 }
 
 #[test]

@@ -7,11 +7,11 @@ use super::*;
 use crate::action::user::NewAccount;
 use crate::error::{Code, Error};
 use crate::model::group::Group;
+use crate::model::{Ban, Invitation, InvitationState, Policy, Role};
 use crate::model::{Check, Gauges, Health, Image, Plan, Published, Size, Status};
-use crate::model::{Policy, Role};
 use crate::tui::feeds::Heard;
 use crate::tui::page::News;
-use crate::tui::pages::admin::{catalogue, groups, new_user, roles, users};
+use crate::tui::pages::admin::{bans, catalogue, groups, invites, new_user, roles, users};
 use crate::tui::widgets::listing::tests::listed;
 use zeroize::Zeroizing;
 
@@ -74,6 +74,28 @@ fn page(cols: u16, rows: u16) -> Model {
     let permissions = RoleName::OPERATOR.built_in().unwrap();
     let operator = Role { name: RoleName::OPERATOR, built_in: true, permissions, policy, users: 1 };
     tell(&mut model, listed::<roles::Roles>(vec![operator]));
+    let invitation = Invitation {
+        id: 3,
+        state: InvitationState::Open,
+        role: RoleName::USER,
+        group: Some(String::from("class3")),
+        credits: None,
+        uses: 30,
+        used: 12,
+        created_by: String::from("alice"),
+        created_at: Time::from_millis(0),
+        expires_at: Time::from_millis(1_784_000_000_000),
+    };
+    tell(&mut model, listed::<invites::Invites>(vec![invitation]));
+    let ban = Ban {
+        network: "192.0.2.7".parse().unwrap(),
+        since: Time::from_millis(0),
+        until: None,
+        strikes: 2,
+        by: None,
+        note: String::from("too many wrong passwords"),
+    };
+    tell(&mut model, listed::<bans::Bans>(vec![ban]));
     let members = ["alice", "@tutors"].map(|m| m.parse().unwrap()).to_vec();
     let (name, note) = ("class3".parse().unwrap(), String::from("Networks"));
     let class = Group { id: 1, name, note, members, vms: Vec::new(), created_at: Time::from_millis(0) };
@@ -127,6 +149,8 @@ fn every_part_fits_small_usual_and_large_screens() {
             ("Users", &["NAME", "alice", "admin"][..]),
             ("Roles", &["operator", "second factor"]),
             ("Groups", &["class3", "@tutors"]),
+            ("Invites", &["of 30", "open"]),
+            ("Bans", &["192.0.2.7", "UNTIL"]),
             ("Sessions", &["USER", "bob", "203.0.113.9"]),
             ("Host", &["State", "unhealthy", "42% of 8", "4 GiB of 16 GiB", "75 GiB free"]),
             ("Images", &["micro", "A very small Linux"]),
@@ -142,7 +166,7 @@ fn every_part_fits_small_usual_and_large_screens() {
         if cols == 200 {
             let all = screen(&mut model);
             assert!(all.contains("alice") && all.contains("libvirtd does not answer"), "{all}");
-            assert!(all.contains("1 credit an hour") && all.contains("CPU, the last 10m 0s"), "{all}");
+            assert!(all.contains("42% of 8") && all.contains("A very small Linux"), "{all}");
         }
     }
 }
@@ -175,6 +199,19 @@ fn an_account_is_made_and_its_password_shown_once() {
     );
     let (lines, (_, y)) = seen(&mut model);
     assert!(lines[usize::from(y)].starts_with("carol"), "{lines:#?}");
+}
+
+#[test]
+fn several_accounts_are_disabled_and_removed_at_once() {
+    let mut model = page(80, 24);
+    press(&mut model, "j j x");
+    let all = screen(&mut model);
+    assert!(all.contains("Disable 2 accounts, and end their connections?"), "{all}");
+    let done = press(&mut model, "y");
+    assert_eq!(done, ["Do(user.disable {\"name\":\"bob\"})", "Do(user.disable {\"name\":\"dora\"})"]);
+    assert_eq!(press(&mut model, "dy").len(), 2);
+    press(&mut model, "e");
+    assert!(screen(&mut model).contains(":user set bob"));
 }
 
 #[test]

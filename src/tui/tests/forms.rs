@@ -34,6 +34,8 @@ fn ssh_key(note: &str) -> SshKey {
         line: String::new(),
         created_at: Time::from_millis(0),
         last_used_at: None,
+        last_used_from: None,
+        limits: crate::model::KeyLimits::default(),
     }
 }
 

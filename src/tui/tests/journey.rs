@@ -311,11 +311,11 @@ async fn what_others_do_is_seen_as_it_happens() {
     seat.press(":events\r").await;
     seat.see("event.tail").await;
     let key = String::from("99");
-    house.portal.perform(&house.who, KeyRm { key }).await.unwrap_err();
+    house.portal.perform(&house.who, KeyRm { keys: vec![key] }).await.unwrap_err();
     seat.see("No key “99”.").await;
     // Both beside the table and in it.
     seat.until("the particulars", |text| text.matches("key.rm").count() == 2).await;
-    seat.press(":admin\r\t\t\t\t").await;
+    seat.press(":admin\r\t\t\t\t\t\t").await;
     seat.see("database").await;
     seat.press("\x1b[Z").await;
     seat.see("this one").await;
@@ -337,7 +337,7 @@ async fn wishes_are_seen_at_once_and_stay() {
     use crate::action::account::AccountPrefs;
     let house = House::new().await;
     let mut seat = house.sit_down(80, 24);
-    seat.press(":account\r\t\t").await;
+    seat.press(":account\r\t\t\t").await;
     seat.see("‹ auto ›").await;
     let paper = |seat: &Seat| seat.screen.screen().cell(20, 70).unwrap().bgcolor();
     assert_eq!(paper(&seat), vt100::Color::Default);
@@ -356,7 +356,7 @@ async fn wishes_are_seen_at_once_and_stay() {
     seat.press("q").await;
     seat.end().await;
     let mut seat = house.sit_down(80, 24);
-    seat.press(":account\r\t\t").await;
+    seat.press(":account\r\t\t\t").await;
     seat.see("‹ light ›").await;
     assert_eq!(paper(&seat), vt100::Color::Idx(231));
     seat.press("q").await;

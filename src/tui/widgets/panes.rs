@@ -189,7 +189,12 @@ fn grid(area: Rect, count: usize) -> Vec<Rect> {
             Rect {
                 x: area.x + column * width,
                 y,
-                width: if column == 1 { area.width - width } else { width },
+                width: match column {
+                    1 => area.width - width,
+                    // The last one has its row to itself.
+                    _ if i + 1 == count => area.width,
+                    _ => width,
+                },
                 height: if last { area.bottom() - y } else { height },
             }
         })
@@ -273,14 +278,12 @@ mod tests {
 
     #[test]
     fn places_cover_the_page_and_do_not_overlap() {
-        for (width, height, count) in [(200, 56, 4), (141, 31, 4), (200, 57, 3)] {
+        for (width, height, count) in [(200, 56, 4), (141, 31, 4), (200, 57, 3), (200, 57, 5)] {
             let area = Rect::new(0, 2, width, height);
             let places = grid(area, count);
             assert_eq!(places.len(), count);
             let cells: u32 = places.iter().map(|p| p.area()).sum();
-            if count % 2 == 0 {
-                assert_eq!(cells, area.area());
-            }
+            assert_eq!(cells, area.area());
             for (i, a) in places.iter().enumerate() {
                 assert!(area.union(*a) == area, "{a} is not in {area}");
                 assert!(places.iter().skip(i + 1).all(|b| a.intersection(*b).is_empty()));

@@ -23,7 +23,7 @@ const MOST: usize = 8192;
 
 /// The answer.
 #[derive(Debug)]
-pub struct Answer(pub Result<SshKey>);
+pub struct Answer(pub Result<Vec<SshKey>>);
 
 /// The form.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl AddKey {
             return Vec::new();
         }
         self.sent = true;
-        let add = KeyAdd { key: vec![self.line.text().trim().to_owned()] };
+        let add = KeyAdd::of(self.line.text().trim());
         vec![Effect::Do(Task::new(add, |added| Msg::news(FORM, Answer(added))))]
     }
 }
@@ -74,7 +74,7 @@ impl Overlay for AddKey {
         let Ok(answer) = news.downcast::<Answer>() else { return (Fate::Stay, Vec::new()) };
         self.sent = false;
         match answer.0 {
-            Ok(key) => (Fate::Close, keys::added(&key)),
+            Ok(added) => (Fate::Close, keys::added(&added)),
             Err(e) => {
                 self.refused = Some(e);
                 (Fate::Stay, Vec::new())

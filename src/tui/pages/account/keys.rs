@@ -29,6 +29,10 @@ fn used(key: &R) -> String {
     key.last_used_at.map_or_else(|| String::from("never"), ago)
 }
 
+fn limits(key: &R) -> String {
+    text::clean(&key.limits.words())
+}
+
 /// What its owner calls it; failing that, the beginning of its fingerprint.
 fn note(key: &R) -> String {
     if key.note.is_empty() { text::short(&key.fingerprint, 16) } else { text::clean(&key.note) }
@@ -39,7 +43,8 @@ static COLUMNS: &[Column<R>] = &[
     Column { title: "NOTE", rank: 0, width: Width::Words(8, 12), cell: |k, _| note(k), style: plain, order: |a, b| a.note.cmp(&b.note) },
     Column { title: "FINGERPRINT", rank: 2, width: Width::Words(50, 50), cell: |k, _| text::clean(&k.fingerprint), style: |_, s| s.theme.accent, order: |a, b| a.fingerprint.cmp(&b.fingerprint) },
     Column { title: "USED", rank: 1, width: Width::Figures(7), cell: |k, _| used(k), style: plain, order: |a, b| b.last_used_at.cmp(&a.last_used_at) },
-    Column { title: "ALGORITHM", rank: 3, width: Width::Words(11, 12), cell: |k, _| text::clean(&k.algorithm), style: plain, order: |a, b| a.algorithm.cmp(&b.algorithm) },
+    Column { title: "LIMITS", rank: 3, width: Width::Words(10, 24), cell: |k, _| limits(k), style: |_, s| s.theme.warn, order: |a, b| limits(a).cmp(&limits(b)) },
+    Column { title: "ALGORITHM", rank: 5, width: Width::Words(11, 12), cell: |k, _| text::clean(&k.algorithm), style: plain, order: |a, b| a.algorithm.cmp(&b.algorithm) },
     Column { title: "ADDED", rank: 4, width: Width::Words(10, 10), cell: |k, s| s.preferences.time_zone.date(k.created_at), style: |_, s| s.theme.muted, order: |a, b| a.created_at.cmp(&b.created_at) },
 ];
 
@@ -50,7 +55,8 @@ pub struct Keys;
 const PLACE: Place<Keys> = Place::new(WORD);
 
 /// Tells of a key that was added, and looks the keys up again.
-pub(super) fn added(key: &SshKey) -> Vec<Effect> {
+pub(super) fn added(keys: &[SshKey]) -> Vec<Effect> {
+    let Some(key) = keys.last() else { return vec![PLACE.look()] };
     let said = format!("The key {} is added.", text::clean(&key.fingerprint));
     let mut effects = PLACE.made(key.id.to_string());
     effects.push(Effect::Say(Mood::Good, said, String::new()));
@@ -100,7 +106,7 @@ impl Kind for Keys {
             Verb::Remove => {
                 let remove = |key: &&SshKey| {
                     let said = format!("The key {} is removed.", text::clean(&key.fingerprint));
-                    place.perform(KeyRm { key: key.id.to_string() }, said)
+                    place.perform(KeyRm { keys: vec![key.id.to_string()] }, said)
                 };
                 let name = |key: &SshKey| {
                     let name = if key.note.is_empty() { &key.fingerprint } else { &key.note };

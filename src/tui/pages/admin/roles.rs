@@ -36,7 +36,7 @@ static COLUMNS: &[Column<R>] = &[
     Column { title: "NAME", rank: 0, width: Width::Words(8, 12), cell: |r, _| r.name.to_string(), style: plain, order: |a, b| a.name.cmp(&b.name) },
     Column { title: "USERS", rank: 1, width: Width::Figures(5), cell: |r, _| r.users.to_string(), style: plain, order: |a, b| b.users.cmp(&a.users) },
     Column { title: "DEMANDS", rank: 2, width: Width::Words(14, 30), cell: |r, _| r.policy.to_string(), style: |_, s| s.theme.warn, order: |a, b| a.policy.to_string().cmp(&b.policy.to_string()) },
-    Column { title: "PERMISSIONS", rank: 3, width: Width::Words(20, 38), cell: |r, _| reach(r), style: |_, s| s.theme.muted, order: |a, b| reach(a).cmp(&reach(b)) },
+    Column { title: "PERMISSIONS", rank: 3, width: Width::Words(35, 38), cell: |r, _| reach(r), style: |_, s| s.theme.muted, order: |a, b| reach(a).cmp(&reach(b)) },
 ];
 
 /// The roles.

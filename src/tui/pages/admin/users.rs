@@ -2,13 +2,14 @@
 
 use super::WORD;
 use super::new_user::NewUser;
-use crate::action::user::UserLs;
+use crate::action::user::{UserDisable, UserEnable, UserLs, UserReset2fa, UserRm};
+use crate::model::name::UserName;
 use crate::model::{Time, User, text, time};
 use crate::term::keys::Key;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Binding, key};
 use crate::tui::page::Shared;
-use crate::tui::widgets::listing::{Chosen, Kind, Place};
+use crate::tui::widgets::listing::{Chosen, Kind, Place, named};
 use crate::tui::widgets::table::{Column, Item, Width, plain};
 
 impl Item for User {
@@ -60,12 +61,30 @@ pub enum Verb {
     New,
     /// All that is known of one.
     Show,
+    /// Change one: the command.
+    Set,
+    /// Another role for a time: the command.
+    Grant,
+    /// Let them sign in no more, or again.
+    Switch,
+    /// A token for another password.
+    Reset,
+    /// Take the second factor off.
+    ResetFactor,
+    /// Remove them.
+    Remove,
 }
 
 #[rustfmt::skip]
 static KEYS: &[Binding<Verb>] = &[
     key(&[Key::Char('n')], "n", "new", "make an account", Verb::New),
     key(&[Key::Enter], "Enter", "show", "all that is known of the account", Verb::Show),
+    key(&[Key::Char('e')], "e", "change", "change the account: the command, to go on with", Verb::Set),
+    key(&[Key::Char('t')], "t", "", "grant it a role for a time: the command, to go on with", Verb::Grant),
+    key(&[Key::Char('x')], "x", "dis/enable", "let it sign in no more, or again (asks)", Verb::Switch),
+    key(&[Key::Char('p')], "p", "", "make a token for another password", Verb::Reset),
+    key(&[Key::Char('f')], "f", "", "take its second factor off (asks)", Verb::ResetFactor),
+    key(&[Key::Char('d'), Key::Delete], "d", "remove", "remove the account, or those that are marked (asks)", Verb::Remove),
 ];
 
 impl Kind for Users {
@@ -87,14 +106,47 @@ impl Kind for Users {
         verb == Verb::New
     }
 
-    fn act(_place: Place<Users>, verb: Verb, chosen: &Chosen<'_, User>, _shared: &Shared) -> Vec<Effect> {
+    fn act(place: Place<Users>, verb: Verb, chosen: &Chosen<'_, User>, _shared: &Shared) -> Vec<Effect> {
+        let of_one = |line: fn(&User) -> Effect| chosen.first().map(|user| line(user)).into_iter().collect();
+        let who = named(chosen, "accounts", |u| format!("the account “{}”", u.name));
         match verb {
             Verb::New => vec![Effect::Open(Box::new(NewUser::default()))],
-            Verb::Show => chosen
-                .first()
-                .map(|user| Effect::Line(format!("user show {}", user.name)))
-                .into_iter()
-                .collect(),
+            Verb::Show => of_one(|user| Effect::Line(format!("user show {}", user.name))),
+            Verb::Set => of_one(|user| Effect::Compose(format!("user set {} ", user.name))),
+            Verb::Grant => {
+                of_one(|user| Effect::Compose(format!("role grant operator {} --expires 2h", user.name)))
+            }
+            Verb::Reset => of_one(|user| Effect::Line(format!("user passwd-reset {}", user.name))),
+            Verb::Switch => {
+                let whose = if chosen.len() == 1 { "its" } else { "their" };
+                let off = chosen.iter().any(|user| user.enabled);
+                let then = each(chosen, |name, user| match off {
+                    true => place.perform(UserDisable { name }, format!("{user} is disabled.")),
+                    false => place.perform(UserEnable { name }, format!("{user} is enabled.")),
+                });
+                let question = match off {
+                    true => format!("Disable {who}, and end {whose} connections? VMs go on."),
+                    false => format!("Enable {who}?"),
+                };
+                place.ask("Accounts", question, then)
+            }
+            Verb::ResetFactor => {
+                let then = each(chosen, |name, user| {
+                    place.perform(UserReset2fa { name }, format!("{user} has no second factor any more."))
+                });
+                place.ask("Second factor", format!("Take the second factor off {who}?"), then)
+            }
+            Verb::Remove => {
+                let then = each(chosen, |name, user| {
+                    place.perform(UserRm { name, yes: true }, format!("{user} is gone."))
+                });
+                place.ask("Remove", format!("Remove {who}, with its keys?"), then)
+            }
         }
     }
+}
+
+/// Something for each account.
+fn each(chosen: &[&User], effect: impl Fn(UserName, &str) -> Effect) -> Vec<Effect> {
+    chosen.iter().filter_map(|user| Some(effect(user.name.parse().ok()?, &user.name))).collect()
 }

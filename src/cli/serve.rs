@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,9 @@ const HTTP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The file in the data directory that is locked.
 const LOCK: &str = "twarga.lock";
+/// How long one that was killed may take to let go of it: a program that it was about
+/// to start holds it until it has begun.
+const LET_GO: Duration = Duration::from_secs(1);
 
 /// The data directory, held by one process at a time.
 #[derive(Debug)]
@@ -38,10 +41,16 @@ impl DataLock {
         let path = data_dir.join(LOCK);
         let opened = File::options().create(true).append(true).open(path);
         let file = opened.map_err(|e| cannot_write(data_dir, "cannot be written to", &e))?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            Error::new(Code::Exists, format!("Another portal is serving from {}.", data_dir.display()))
-                .hint("Stop it first, or set another `data_dir`.")
-        })?;
+        let lock = || rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        let until = Instant::now() + LET_GO;
+        while lock().is_err() {
+            if Instant::now() >= until {
+                let message = format!("Another portal is serving from {}.", data_dir.display());
+                return Err(Error::new(Code::Exists, message)
+                    .hint("Stop it first, or set another `data_dir`."));
+            }
+            std::thread::sleep(LET_GO / 20);
+        }
         Ok(DataLock(file))
     }
 

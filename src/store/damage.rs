@@ -108,6 +108,15 @@ pub(super) fn examine(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
+    peek(path, |c| quick_check(c).and_then(|()| migrate::check_version(c)))
+}
+
+/// Reads from a database, which may be served from now. Leaves every file as it is.
+///
+/// # Errors
+/// Those of [`super::Store::open`], and those of `look`.
+pub(super) fn peek<T>(path: &Path, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    check_files(path)?;
     let (log, index) = (beside(path, "-wal"), beside(path, "-shm"));
     let (has_log, had_index) = (log.exists(), index.exists());
     let connection = if has_log {
@@ -120,7 +129,7 @@ pub(super) fn examine(path: &Path) -> Result<()> {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).map_err(Error::from)
     };
-    let looked = connection.and_then(|c| quick_check(&c).and_then(|()| migrate::check_version(&c)));
+    let looked = connection.and_then(|c| look(&c));
     if has_log && !had_index {
         let _ = std::fs::remove_file(index);
     }

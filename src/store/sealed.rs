@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Transaction};
+use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
 use super::Store;
@@ -84,12 +84,12 @@ impl Store {
         self.read(labels).await
     }
 
-    /// The same of a database that nobody has open.
+    /// The same of the database in that file, which is left as it is.
     ///
     /// # Errors
     /// Those of [`Store::check`].
     pub fn sealed_labels_of(path: &Path) -> Result<BTreeSet<String>> {
-        labels(&super::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+        super::damage::peek(path, labels)
     }
 
     /// Puts what `f` makes of it in the place of each value, all or none; how many

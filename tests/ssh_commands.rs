@@ -171,7 +171,7 @@ async fn events_come_as_they_happen_until_the_client_hangs_up() {
     let document: serde_json::Value =
         serde_json::from_str(&line_with(&mut json_lines, "key.rm").await).unwrap();
     assert_eq!((&document["action"], &document["outcome"]), (&"key.rm".into(), &"failure".into()));
-    assert_eq!(document["details"]["key"], "99");
+    assert_eq!(document["details"]["keys"], serde_json::json!(["99"]));
     plain.kill().await.unwrap();
     common::until("the connection is forgotten", async || portal.portal.sessions().list().len() == 2).await;
     // Among other commands it would never let the next one run.

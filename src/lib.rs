@@ -38,6 +38,9 @@
 //!   writes the attempt down, runs, and writes the outcome down. If the attempt
 //!   cannot be written, nothing runs. What is missing and what is forbidden get one
 //!   answer. Faces hold no rules, and import neither `store` nor `driver`.
+//! - **One way in.** Whatever somebody shows (a password, a key, a certificate, a code)
+//!   leads through [`portal::auth::Login`]; whoever is here is looked at again whenever
+//!   rights change. Nobody gives, takes or changes more than he may himself.
 //! - **Written down before it is made.** A VM's row, its identity and its port stand
 //!   in the database before there is a folder or a domain, and leave it last; a
 //!   restart finishes or undoes what a stop left in the middle.

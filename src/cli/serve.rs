@@ -46,8 +46,9 @@ impl DataLock {
         while lock().is_err() {
             if Instant::now() >= until {
                 let message = format!("Another portal is serving from {}.", data_dir.display());
-                return Err(Error::new(Code::Exists, message)
-                    .hint("Stop it first, or set another `data_dir`."));
+                return Err(
+                    Error::new(Code::Exists, message).hint("Stop it first, or set another `data_dir`.")
+                );
             }
             std::thread::sleep(LET_GO / 20);
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server    accepts connections, bounds them, tells them when the portal stops
-//! login     who may come in (russh's authentication callbacks)
+//! handler   who may come in (russh's authentication callbacks)
 //! channel   one task for each session channel: its requests, its bytes, its end
 //! welcome   the channel of those who come for an account or another password
 //! entry     the logins in a VM that a connection's channels use
